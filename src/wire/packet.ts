@@ -1,0 +1,96 @@
+/**
+ * IP packets around a CARP header: what we put in front of it, and how we get
+ * at it again. Which values are right is said in the CARP specification,
+ * section 1.3; whether they were right is for the reader to judge.
+ */
+import type { Address } from "./address.js";
+import { checksum } from "./checksum.js";
+
+/** IP protocol number of CARP, shared with VRRP. */
+export const PROTOCOL_CARP = 112;
+/** Routers decrease it, so 255 proves that a packet comes from this link. */
+export const LINK_TTL = 255;
+/** What OpenBSD, NetBSD and UCARP send: low delay. */
+const TOS_LOW_DELAY = 0x10;
+
+export interface Packet {
+  readonly source: Address;
+  readonly destination: Address;
+  /** TTL or hop limit; `undefined` where the kernel does not tell us. */
+  readonly ttl: number | undefined;
+  readonly payload: Uint8Array;
+}
+
+/** Wraps a payload for a socket that sends whole packets: 20 bytes of IPv4, don't-fragment. */
+export function encodeIpv4(source: Address, destination: Address, payload: Uint8Array): Uint8Array {
+  const packet = new Uint8Array(20 + payload.length);
+  const view = new DataView(packet.buffer);
+  view.setUint8(0, 0x45);
+  view.setUint8(1, TOS_LOW_DELAY);
+  view.setUint16(2, packet.length);
+  view.setUint16(6, 0x4000);
+  view.setUint8(8, LINK_TTL);
+  view.setUint8(9, PROTOCOL_CARP);
+  packet.set(source.bytes, 12);
+  packet.set(destination.bytes, 16);
+  view.setUint16(10, checksum(packet.subarray(0, 20)));
+  packet.set(payload, 20);
+  return packet;
+}
+
+/** Wraps a payload in 40 bytes of IPv6: traffic class and flow label 0, hop limit 255. */
+export function encodeIpv6(source: Address, destination: Address, payload: Uint8Array): Uint8Array {
+  const packet = new Uint8Array(40 + payload.length);
+  const view = new DataView(packet.buffer);
+  view.setUint8(0, 0x60);
+  view.setUint16(4, payload.length);
+  view.setUint8(6, PROTOCOL_CARP);
+  view.setUint8(7, LINK_TTL);
+  packet.set(source.bytes, 8);
+  packet.set(destination.bytes, 24);
+  packet.set(payload, 40);
+  return packet;
+}
+
+/** Unwraps an IPv4 or IPv6 packet of protocol 112; `undefined` for anything else. */
+export function decodePacket(bytes: Uint8Array): Packet | undefined {
+  if (bytes.length < 1) return undefined;
+  const version = (bytes[0] ?? 0) >> 4;
+  if (version === 4) return decodeIpv4(bytes);
+  return version === 6 ? decodeIpv6(bytes) : undefined;
+}
+
+/** The pseudo header of RFC 8200, 8.1, which NetBSD sums before its IPv6 advertisements. */
+export function pseudoHeader(source: Address, destination: Address, length: number): Uint8Array {
+  const header = new Uint8Array(40);
+  header.set(source.bytes, 0);
+  header.set(destination.bytes, 16);
+  new DataView(header.buffer).setUint32(32, length);
+  header[39] = PROTOCOL_CARP;
+  return header;
+}
+
+function decodeIpv4(bytes: Uint8Array): Packet | undefined {
+  const headerBytes = ((bytes[0] ?? 0) & 0x0f) * 4;
+  if (headerBytes < 20 || bytes.length < headerBytes || bytes[9] !== PROTOCOL_CARP) return undefined;
+  const total = ((bytes[2] ?? 0) << 8) | (bytes[3] ?? 0);
+  if (total < headerBytes) return undefined;
+  return {
+    source: { family: 4, bytes: bytes.slice(12, 16) },
+    destination: { family: 4, bytes: bytes.slice(16, 20) },
+    ttl: bytes[8],
+    // Ethernet pads short frames: the IP length says where the packet ends.
+    payload: bytes.slice(headerBytes, Math.min(total, bytes.length)),
+  };
+}
+
+function decodeIpv6(bytes: Uint8Array): Packet | undefined {
+  if (bytes.length < 40 || bytes[6] !== PROTOCOL_CARP) return undefined;
+  const length = ((bytes[4] ?? 0) << 8) | (bytes[5] ?? 0);
+  return {
+    source: { family: 6, bytes: bytes.slice(8, 24) },
+    destination: { family: 6, bytes: bytes.slice(24, 40) },
+    ttl: bytes[7],
+    payload: bytes.slice(40, Math.min(40 + length, bytes.length)),
+  };
+}
