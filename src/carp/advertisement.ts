@@ -12,6 +12,9 @@ const VERSION_AND_TYPE = 0x21;
 /** Length of counter and digest in 32-bit words. Sent by all, checked by none. */
 const AUTH_LENGTH_WORDS = 7;
 export const CHECKSUM_OFFSET = 6;
+/** First bytes of VRRP's advertisements; version 2 looks like ours. */
+const VRRP2 = 0x21;
+const VRRP3 = 0x31;
 
 export interface Advertisement {
   readonly vhid: number;
@@ -38,7 +41,7 @@ export type Decoded =
  * Writes one CARP header. `pseudo` is summed in front of it, which NetBSD 8 and
  * later want on IPv6; everybody else sums the 36 bytes alone.
  */
-export function encodeAdvertisement(ad: Advertisement, pseudo = new Uint8Array()): Uint8Array {
+export function encodeAdvertisement(ad: Advertisement, pseudo: Uint8Array = new Uint8Array()): Uint8Array {
   const header = new Uint8Array(HEADER_BYTES);
   const view = new DataView(header.buffer);
   view.setUint8(0, VERSION_AND_TYPE);
@@ -64,37 +67,53 @@ export function decodeAdvertisement(bytes: Uint8Array, pseudo?: Uint8Array): Dec
   if (bytes.length < HEADER_BYTES) return { ok: false, drop: "badlen" };
 
   const header = bytes.subarray(0, HEADER_BYTES);
-  const view = new DataView(header.buffer, header.byteOffset, HEADER_BYTES);
   if (checksum(header) !== 0 && !(pseudo && checksum(pseudo, header) === 0)) {
     return { ok: false, drop: "badsum" };
   }
-  if (view.getUint8(0) >> 4 !== VERSION_AND_TYPE >> 4) return { ok: false, drop: "badver" };
+  if ((bytes[0] ?? 0) >> 4 !== VERSION_AND_TYPE >> 4) return { ok: false, drop: "badver" };
 
-  return { ok: true, advertisement: readFields(view) };
+  return { ok: true, advertisement: readFields(bytes) };
 }
 
-/**
- * VRRP shares CARP's protocol number, group and, in version 2, its first byte.
- * Byte 3 is CARP's authlen and VRRP's number of addresses, and with it VRRP's
- * length follows: 8 bytes, the addresses, and in version 2 another 8. A VRRPv2
- * packet with five addresses is as long as ours; its digest gives it away later.
- * A VRRPv3 packet with seven cannot be told from CARP of another version.
- */
-export function isVrrp(bytes: Uint8Array): boolean {
-  const [first = 0, , , count = 0] = bytes;
-  if (bytes.length < 8 || (first & 0x0f) !== 1) return false;
-  if (first >> 4 === 2) return count !== AUTH_LENGTH_WORDS && count !== 5 && bytes.length === 16 + 4 * count;
-  if (first >> 4 !== 3 || count === AUTH_LENGTH_WORDS) return false;
-  return bytes.length === 8 + 4 * count || bytes.length === 8 + 16 * count;
-}
-
-function readFields(view: DataView): Advertisement {
+/** The fields of a header that may be wrong, to show them. At least 36 bytes, of which copies are kept. */
+export function readFields(bytes: Uint8Array): Advertisement {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES);
   return {
     vhid: view.getUint8(1),
     advskew: view.getUint8(2),
     demote: view.getUint8(4),
     advbase: view.getUint8(5),
     counter: view.getBigUint64(8),
-    digest: new Uint8Array(view.buffer.slice(view.byteOffset + 16, view.byteOffset + HEADER_BYTES)),
+    digest: new Uint8Array(bytes.subarray(16, HEADER_BYTES)),
   };
+}
+
+/**
+ * True for what can only be VRRP. It shares CARP's protocol number, its group
+ * and, in version 2, its first byte. CARP's authlen, always 7, stands where
+ * VRRP counts its addresses, and VRRPv2's length follows from that count: 8
+ * bytes, the addresses, 8 bytes. FreeBSD's VRRPv3 counts wrongly in dual-stack
+ * groups, so there the length says little (specification, section 7.3). One
+ * VRRPv3 packet cannot be told from CARP of another version: that with seven
+ * IPv4 addresses, 36 bytes long.
+ */
+export function isVrrp(bytes: Uint8Array): boolean {
+  const count = bytes[3] ?? 0;
+  const { length } = bytes;
+  if (bytes[0] === VRRP2) return length === vrrp2Bytes(count) && count !== 5 && count !== 7;
+  if (bytes[0] === VRRP3) return length >= 12 && length % 4 === 0 && (length !== HEADER_BYTES || count !== 7);
+  return false;
+}
+
+/**
+ * True for what is VRRPv2 if it is not CARP. With five addresses it is 36 bytes
+ * long, with seven its count equals our authlen: only a digest that does not
+ * fit gives these away.
+ */
+export function mayBeVrrp(bytes: Uint8Array): boolean {
+  return bytes[0] === VRRP2 && bytes.length === vrrp2Bytes(bytes[3] ?? 0) && checksum(bytes) === 0;
+}
+
+function vrrp2Bytes(count: number): number {
+  return 16 + 4 * count;
 }

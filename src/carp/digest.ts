@@ -8,6 +8,7 @@ import { type Address, compareBytes, isLinkLocal } from "../wire/address.js";
 import type { Advertisement } from "./advertisement.js";
 
 export const KEY_BYTES = 20;
+export const DIGEST_BYTES = 20;
 /** Every configuration program keeps room for a NUL: only 19 bytes of a passphrase count. */
 export const PASSPHRASE_BYTES = 19;
 /** Version 2, type 1, as two bytes and not as the header's 0x21. */
@@ -58,8 +59,12 @@ export function sign({ key, forms: [form] }: Signer, counter: bigint): Uint8Arra
   return hmac(key, form, counter);
 }
 
-/** The name of the form that an advertisement was signed in, or `undefined` when none fits. */
+/**
+ * The name of the form that an advertisement was signed in, or `undefined` when
+ * none fits. Compares in constant time, so that nobody can guess byte by byte.
+ */
 export function verifyDigest({ key, forms }: Signer, ad: Advertisement): string | undefined {
+  if (ad.digest.length !== DIGEST_BYTES) return undefined;
   return forms.find((form) => timingSafeEqual(hmac(key, form, ad.counter), ad.digest))?.name;
 }
 

@@ -3,7 +3,7 @@
  * 1/256 s are called ticks, and 256 of them make a second.
  */
 export const TICKS_PER_SECOND = 256;
-/** Above any interval that can be advertised: one more than 255/255. */
+/** The slowest interval there is: whoever advertises it is about to leave (specification, section 5.4). */
 export const BOW_OUT = { advbase: 255, advskew: 255 } as const;
 /** The highest advskew that can be configured or reached by demotion. */
 export const ADVSKEW_MAX = 254;

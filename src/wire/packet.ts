@@ -3,13 +3,18 @@
  * at it again. Which values are right is said in the CARP specification,
  * section 1.3; whether they were right is for the reader to judge.
  */
-import type { Address } from "./address.js";
+import type { Address, Family } from "./address.js";
 import { checksum } from "./checksum.js";
 
 /** IP protocol number of CARP, shared with VRRP. */
 export const PROTOCOL_CARP = 112;
 /** Routers decrease it, so 255 proves that a packet comes from this link. */
 export const LINK_TTL = 255;
+/** Where advertisements go unless a peer is named: CARP's groups, shared with VRRP. */
+export const GROUP: { readonly [F in Family]: Address } = {
+  4: { family: 4, bytes: Uint8Array.of(224, 0, 0, 18) },
+  6: { family: 6, bytes: Uint8Array.of(0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12) },
+};
 /** What OpenBSD, NetBSD and UCARP send: low delay. */
 const TOS_LOW_DELAY = 0x10;
 
@@ -52,9 +57,11 @@ export function encodeIpv6(source: Address, destination: Address, payload: Uint8
   return packet;
 }
 
-/** Unwraps an IPv4 or IPv6 packet of protocol 112; `undefined` for anything else. */
+/**
+ * Unwraps an IPv4 or IPv6 packet of protocol 112; `undefined` for anything
+ * else. The answer holds copies: sockets reuse the buffer they receive into.
+ */
 export function decodePacket(bytes: Uint8Array): Packet | undefined {
-  if (bytes.length < 1) return undefined;
   const version = (bytes[0] ?? 0) >> 4;
   if (version === 4) return decodeIpv4(bytes);
   return version === 6 ? decodeIpv6(bytes) : undefined;
@@ -73,24 +80,33 @@ export function pseudoHeader(source: Address, destination: Address, length: numb
 function decodeIpv4(bytes: Uint8Array): Packet | undefined {
   const headerBytes = ((bytes[0] ?? 0) & 0x0f) * 4;
   if (headerBytes < 20 || bytes.length < headerBytes || bytes[9] !== PROTOCOL_CARP) return undefined;
-  const total = ((bytes[2] ?? 0) << 8) | (bytes[3] ?? 0);
-  if (total < headerBytes) return undefined;
+  const total = uint16(bytes, 2);
+  const fragmentOffset = uint16(bytes, 6) & 0x1fff;
+  if (total < headerBytes || fragmentOffset !== 0) return undefined;
   return {
-    source: { family: 4, bytes: bytes.slice(12, 16) },
-    destination: { family: 4, bytes: bytes.slice(16, 20) },
+    source: { family: 4, bytes: copy(bytes, 12, 16) },
+    destination: { family: 4, bytes: copy(bytes, 16, 20) },
     ttl: bytes[8],
     // Ethernet pads short frames: the IP length says where the packet ends.
-    payload: bytes.slice(headerBytes, Math.min(total, bytes.length)),
+    payload: copy(bytes, headerBytes, total),
   };
 }
 
 function decodeIpv6(bytes: Uint8Array): Packet | undefined {
   if (bytes.length < 40 || bytes[6] !== PROTOCOL_CARP) return undefined;
-  const length = ((bytes[4] ?? 0) << 8) | (bytes[5] ?? 0);
   return {
-    source: { family: 6, bytes: bytes.slice(8, 24) },
-    destination: { family: 6, bytes: bytes.slice(24, 40) },
+    source: { family: 6, bytes: copy(bytes, 8, 24) },
+    destination: { family: 6, bytes: copy(bytes, 24, 40) },
     ttl: bytes[7],
-    payload: bytes.slice(40, Math.min(40 + length, bytes.length)),
+    payload: copy(bytes, 40, 40 + uint16(bytes, 4)),
   };
+}
+
+function uint16(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
+}
+
+/** Not `slice`: on a Buffer, which is what sockets hand over, it shares the memory. */
+function copy(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  return new Uint8Array(bytes.subarray(start, end));
 }

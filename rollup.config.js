@@ -1,0 +1,232 @@
+/**
+ * Joins build/ and the packages it uses into dist/carpio.cjs. Started by
+ * scripts/build.mjs; `--configAll` puts the addons of every target inside.
+ */
+import { chmodSync, existsSync, readFileSync } from "node:fs";
+import { builtinModules } from "node:module";
+import { join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { brotliCompressSync, constants } from "node:zlib";
+import commonjs from "@rollup/plugin-commonjs";
+import nodeResolve from "@rollup/plugin-node-resolve";
+import { addonFile, addons, nodes, targets } from "./scripts/addons.mjs";
+
+const root = resolve(fileURLToPath(import.meta.url), "..");
+const manifest = JSON.parse(read("package.json"));
+
+export default ({ configAll = false }) => ({
+  input: "build/src/main.js",
+  external: [/^node:/, ...builtinModules],
+  // A warning is a bundle that may fail on somebody's board, but for two: a
+  // circle inside a package, and an import whose only user was left out.
+  onwarn: ({ code, ids, message }) => {
+    if (code === "CIRCULAR_DEPENDENCY" && ids.every((id) => id.includes("/node_modules/"))) return;
+    if (code === "UNUSED_EXTERNAL_IMPORT") return;
+    throw new Error(message);
+  },
+  plugins: [
+    carriedAddons(targets(configAll)),
+    compiledSources(),
+    lazyPackages(["raw-socket", "onoff"]),
+    patchedPackages(),
+    nodeResolve({ preferBuiltins: true, exportConditions: ["node"] }),
+    commonjs({ ignoreDynamicRequires: true }),
+    commentedProgram(),
+    executable(),
+  ],
+  output: {
+    file: "dist/carpio.cjs",
+    format: "cjs",
+    sourcemap: true,
+    inlineDynamicImports: true,
+    externalLiveBindings: false,
+    esModule: false,
+    banner,
+    footer: licences,
+  },
+});
+
+/**
+ * Refuses a Node we were not built for. An old one could not even parse the
+ * program, and would say "SyntaxError" and never get to this check, so the
+ * program stands behind it in comments and is compiled once it has passed
+ * (Ubuntu 22.04 still has Node 12).
+ */
+function banner() {
+  const majors = nodes.map(({ major }) => major);
+  const wanted = `${majors.slice(0, -1).join(", ")} or ${majors.at(-1)}`;
+  return `#!/usr/bin/env node
+/*! ${manifest.name} ${manifest.version}: ${manifest.description}. Licences are at the end. */
+if (${JSON.stringify(majors)}.indexOf(parseInt(process.versions.node, 10)) < 0) {
+  console.error("carpio needs Node ${wanted}; this is Node " + process.versions.node + ".");
+  process.exit(1);
+}
+/* The program stands below in comments, because an older Node could not read past it to get here. */
+module._compile(
+  require("fs").readFileSync(__filename, "utf8").replace(/^(?:[/]{2} |.*$)/gm, ""),
+  __filename
+);
+`;
+}
+
+/**
+ * Puts the program behind the banner into comments. Lines and columns stay
+ * true for the source map. A single character beyond Latin-1 would make V8
+ * keep the whole text at two bytes each, a megabyte or more: escapes it is.
+ */
+function commentedProgram() {
+  return {
+    name: "commented-program",
+    generateBundle(_, bundle) {
+      for (const chunk of Object.values(bundle).filter(({ type }) => type === "chunk")) {
+        if (!chunk.code.startsWith(banner())) this.error("the bundle does not begin with its banner");
+        const program = chunk.code.slice(banner().length).trimEnd();
+        chunk.code = `${banner()}${program.replace(/^/gm, "// ").replace(/[^\0-\x7f]/g, escapeOf)}\n`;
+      }
+    },
+  };
+}
+
+function escapeOf(character) {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+/** Hands rollup the source maps that tsc left beside its output, so that ours leads back to the .ts files. */
+function compiledSources() {
+  return {
+    name: "compiled-sources",
+    load(id) {
+      if (id === join(root, "build/package.json")) {
+        return generated(`export default ${JSON.stringify({ version: manifest.version })};`);
+      }
+      if (!id.startsWith(join(root, "build/")) || !existsSync(`${id}.map`)) return null;
+      return { code: readFileSync(id, "utf8"), map: JSON.parse(readFileSync(`${id}.map`, "utf8")) };
+    },
+  };
+}
+
+/**
+ * Our imports of these packages become a stand-in that runs the package at the
+ * first use of a name from it, because running it loads its addon: `check`
+ * must work on a computer we carry no addon for.
+ */
+function lazyPackages(names) {
+  const idOf = (name) => join(root, `lazy-${name}.js`);
+  return {
+    name: "lazy-packages",
+    resolveId: (source, importer) =>
+      names.includes(source) && importer?.startsWith(join(root, "build/")) ? idOf(source) : null,
+    load(id) {
+      const name = names.find((each) => id === idOf(each));
+      if (name === undefined) return null;
+      return generated(`let it;
+module.exports = new Proxy({}, {
+  // Whoever imports it asks this first, and it is no use of the package.
+  get: (_, key) => (key === "__esModule" ? undefined : (it ??= require("${name}"))[key]),
+});`);
+    },
+  };
+}
+
+/** What has to change in the packages. A text that is not there as often as we knew it stops the build. */
+function patchedPackages() {
+  const loading = (name) => `require("carpio:addon").loadAddon("${name}")`;
+  const patches = {
+    "raw-socket/index.js": [
+      { from: `require ("./build/Release/raw.node")`, to: loading("raw"), times: 1 },
+      // Assigns to an undeclared name, which strict code may not.
+      { from: "for (key in object)", to: "for (const key in object)", times: 1 },
+    ],
+    "epoll/epoll.js": [{ from: `require('bindings')('epoll.node')`, to: loading("epoll"), times: 1 }],
+    "tiny-json-http/dist.js": [
+      // Node 24 prints a deprecation warning for the old parser.
+      { from: "url.parse(options.url)", to: "url.urlToHttpOptions(new URL(options.url))", times: 3 },
+    ],
+  };
+  return {
+    name: "patched-packages",
+    resolveId: (source) => (source === "carpio:addon" ? join(root, "build/src/addon.js") : null),
+    transform(code, id) {
+      const file = Object.keys(patches).find((each) => id === join(root, "node_modules", each));
+      if (file === undefined) return null;
+      const patched = patches[file].reduce((text, { from, to, times }) => {
+        const found = text.split(from).length - 1;
+        if (found !== times) this.error(`${file}: found ${from} ${found} times, wanted ${times}`);
+        return text.replaceAll(from, () => to);
+      }, code);
+      return { code: patched, map: null };
+    },
+  };
+}
+
+/** Puts the addons into the bundle as text, in the place of src/carried.ts. */
+function carriedAddons(wanted) {
+  const entry = (addon, target) => {
+    const bytes = readFileSync(join(root, addonFile(addon, target)));
+    const text = brotliCompressSync(bytes, {
+      params: { [constants.BROTLI_PARAM_LGWIN]: 18, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
+    }).toString("base64");
+    return `  { name: "${addon.name}", arch: "${target.arch}", abi: "${target.node.abi}", bytes: () => unpack("${text}") },\n`;
+  };
+  return {
+    name: "carried-addons",
+    load(id) {
+      if (id !== join(root, "build/src/carried.js")) return null;
+      const entries = wanted.flatMap((target) => addons.map((addon) => entry(addon, target)));
+      return generated(`import { brotliDecompressSync } from "node:zlib";
+const unpack = (text) => brotliDecompressSync(Buffer.from(text, "base64"));
+export const carried = [\n${entries.join("")}];`);
+    },
+  };
+}
+
+/** Code that stands in no source file; the source map leaves it out. */
+function generated(code) {
+  return { code, map: { mappings: "" } };
+}
+
+function executable() {
+  return {
+    name: "executable",
+    writeBundle: ({ file }) => chmodSync(resolve(root, file), 0o755),
+  };
+}
+
+/**
+ * The licence of every package inside, as most of them ask. They stand in the
+ * file itself because it is copied about on its own. nan is in the addons.
+ */
+function licences({ moduleIds }) {
+  const packages = new Set(["nan", ...addons.map(({ source }) => source.split("/")[1])]);
+  for (const id of moduleIds) {
+    const [, name] =
+      relative(root, id.replace(/^\0/, "")).match(/^node_modules\/((?:@[^/]+\/)?[^/]+)\//) ?? [];
+    if (name !== undefined) packages.add(name);
+  }
+  const texts = [
+    `carpio itself:\n\n${existsSync(join(root, "LICENSE")) ? read("LICENSE") : manifest.license}`,
+  ];
+  for (const name of [...packages].sort()) texts.push(licence(name));
+  const text = texts.map((each) => each.trim().replaceAll("*/", "* /")).join(`\n\n${"-".repeat(72)}\n\n`);
+  return `/*!\nLicences of what is in this file.\n\n${text}\n*/`;
+}
+
+function licence(name) {
+  const folder = `node_modules/${name}`;
+  const { version, license } = JSON.parse(read(`${folder}/package.json`));
+  const file = ["LICENSE", "LICENSE.md", "LICENSE.txt"].find((each) => existsSync(join(root, folder, each)));
+  const text = file === undefined ? unfiled[name] : () => read(`${folder}/${file}`);
+  if (text === undefined) throw new Error(`${name}: found no licence text, wanted one here`);
+  return `${name} ${version}, ${license}:\n\n${text()}`;
+}
+
+/** Packages without a licence file. */
+const unfiled = {
+  "raw-socket": () => read("node_modules/raw-socket/README.md").split("# License\n")[1],
+  // It names the Apache licence and leaves the text out; TypeScript is under the same one.
+  "tiny-json-http": () => `Copyright Brian LeRoux.\n\n${read("node_modules/typescript/LICENSE")}`,
+};
+
+function read(file) {
+  return readFileSync(join(root, file), "utf8");
+}

@@ -1,0 +1,481 @@
+/**
+ * The CARP state machine: `step(vhost, event, now)` answers with the next state
+ * and what is to be done, in order.
+ *
+ * It has no clock, socket, file or randomness of its own. Moments are given in
+ * milliseconds of any clock that never jumps; deadlines are fields, and whoever
+ * runs this sleeps until `nextDeadline` and says `wake`.
+ *
+ * Rules are those of the specification, sections 4 to 6, and of the handover,
+ * make before break: see `bowOut`.
+ */
+import { type Address, compareBytes, type Family, sameAddress } from "../wire/address.js";
+import {
+  advertisementTicks,
+  BOW_OUT,
+  type Interval,
+  isBowOut,
+  type MasterDownRule,
+  masterDownTicks,
+  ticksToMs,
+} from "./interval.js";
+
+/** Milliseconds of a clock that never jumps. */
+export type Instant = number;
+export type Role = "init" | "backup" | "master";
+
+/** What the operator decided about one virtual host. */
+export interface Settings extends Interval {
+  readonly vhid: number;
+  readonly preempt: boolean;
+  /** The families it has addresses of. Each is advertised, and each has a master-down timer. */
+  readonly families: readonly Family[];
+  readonly masterDown: MasterDownRule;
+  /** How we say that something is wrong: a raised advskew, or OpenBSD's byte. */
+  readonly demote: "advskew" | "byte";
+}
+
+/** A reason to be less eager, and the advskew that it raises ours to. */
+export interface Demotion {
+  readonly reason: string;
+  readonly advskew: number;
+}
+
+/** The addresses that our own advertisements come from: they break ties. */
+export type Sources = { readonly [F in Family]?: Address };
+
+/** What an advertisement says that matters to the election. */
+export interface Claim extends Interval {
+  readonly demote: number;
+}
+
+/** A master that was heard, and when. */
+export interface Heard extends Claim {
+  readonly from: Address;
+  readonly at: Instant;
+}
+
+/** A master on its way out. It serves until the successor is heard, and then a little longer. */
+interface Leaving {
+  readonly why: string;
+  readonly bowOutAt: Instant;
+  readonly bowOuts: number;
+  readonly giveUpAt: Instant;
+  /** Set when the successor is heard. */
+  readonly releaseAt: Instant;
+}
+
+export interface VirtualHost {
+  readonly settings: Settings;
+  readonly role: Role;
+  /** Why it is in this role. */
+  readonly why: string;
+  readonly sources: Sources;
+  readonly demotions: readonly Demotion[];
+  /** BACKUP: when the silence has lasted too long, for each family. */
+  readonly masterDownAt: { readonly [F in Family]?: Instant };
+  /** MASTER: when the next advertisement is due. */
+  readonly advertiseAt: Instant;
+  /** MASTER: when the addresses are announced again, ascending. */
+  readonly announceAt: readonly Instant[];
+  readonly announcedAt: Instant;
+  readonly leaving: Leaving | undefined;
+  /** The master last heard in each family, as BACKUP the one that we stand by for. */
+  readonly masters: { readonly [F in Family]?: Heard };
+}
+
+export type VhostEvent =
+  | { readonly kind: "heard"; readonly ad: Claim; readonly from: Address }
+  | { readonly kind: "wake" }
+  | { readonly kind: "link"; readonly up: boolean; readonly why: string; readonly sources: Sources }
+  /** `advskew` 0 takes the reason back. */
+  | { readonly kind: "demote"; readonly reason: string; readonly advskew: number }
+  /** `readdress`: the addresses changed too. */
+  | { readonly kind: "configure"; readonly settings: Settings; readonly readdress: boolean }
+  | { readonly kind: "stop"; readonly why: string };
+
+export type Action =
+  | { readonly do: "enter"; readonly role: Role; readonly why: string }
+  | { readonly do: "claim" }
+  | { readonly do: "release" }
+  /** To the group, or, with `to`, to one host only. */
+  | ({ readonly do: "advertise"; readonly to?: Address } & Claim)
+  | { readonly do: "announce" };
+
+export interface Step {
+  readonly vhost: VirtualHost;
+  readonly actions: readonly Action[];
+}
+
+/** A switch may have learned the old port from a late frame, so the first repeat comes soon. */
+const ANNOUNCE_AGAIN_MS = 100;
+/** Caches that missed every announcement so far are mended by this one. */
+const ANNOUNCE_REFRESH_MS = 60_000;
+/** How long the address stays after the successor is heard: what is under way still arrives. */
+const GRACE_MS = 50;
+/** UCARP reads its socket once a second, so a successor may need this long. */
+const LEAVE_MS = 1_500;
+/** One bow-out may be lost: the second comes after this, the next after twice as long, and so on. */
+const BOW_OUT_AGAIN_MS = 50;
+/** Whoever was late by less has not missed anything that is not still in its socket's queue. */
+const DEAF_MS = 250;
+
+type Kind = VhostEvent["kind"];
+type EventOf<K extends Kind> = Extract<VhostEvent, { readonly kind: K }>;
+type Transition<K extends Kind> = (vhost: VirtualHost, event: EventOf<K>, now: Instant) => Step;
+
+/**
+ * The whole protocol on one screen. Every cell is filled in: `ignore` is a
+ * decision, and the compiler asks about the ones we forget.
+ */
+const transitions: { readonly [K in Kind]: { readonly [R in Role]: Transition<K> } } = {
+  heard: { init: ignore, backup: hearMaster, master: hearRival },
+  wake: { init: ignore, backup: watchMaster, master: keepAdvertising },
+  link: { init: gainLink, backup: loseLink, master: loseLink },
+  demote: { init: adjust, backup: adjust, master: adjust },
+  configure: { init: adopt, backup: adopt, master: adopt },
+  stop: { init: ignore, backup: standDown, master: bowOut },
+};
+
+/** A virtual host that has no link yet. */
+export function createVhost(settings: Settings): VirtualHost {
+  return {
+    settings,
+    role: "init",
+    why: "started",
+    sources: {},
+    demotions: [],
+    masterDownAt: {},
+    advertiseAt: Number.POSITIVE_INFINITY,
+    announceAt: [],
+    announcedAt: Number.NEGATIVE_INFINITY,
+    leaving: undefined,
+    masters: {},
+  };
+}
+
+export function step<K extends Kind>(vhost: VirtualHost, event: EventOf<K>, now: Instant): Step {
+  if (overslept(vhost, now)) {
+    const late = ((now - vhost.advertiseAt) / 1000).toFixed(1);
+    const awake = becomeBackup(vhost, now, `was ${late} s late: another may serve`);
+    const next = step(awake.vhost, event, now);
+    return { vhost: next.vhost, actions: [...awake.actions, ...next.actions] };
+  }
+  const transition: Transition<K> = transitions[event.kind][vhost.role];
+  return transition(vhost, event, now);
+}
+
+/** When to say `wake`; infinity when nothing is due. */
+export function nextDeadline({ role, masterDownAt, advertiseAt, announceAt, leaving }: VirtualHost): Instant {
+  if (role === "init") return Number.POSITIVE_INFINITY;
+  if (role === "backup") return Math.min(...Object.values(masterDownAt));
+  const leave = leaving ? Math.min(leaving.bowOutAt, leaving.giveUpAt, leaving.releaseAt) : advertiseAt;
+  return Math.min(leave, announceAt[0] ?? Number.POSITIVE_INFINITY);
+}
+
+/** The master that was heard last, in whichever family. */
+export function lastHeard({ masters }: VirtualHost): Heard | undefined {
+  return Object.values(masters).toSorted((a, b) => b.at - a.at)[0];
+}
+
+/** What our next advertisement says: configuration and demotion together. */
+export function ourClaim({ settings, demotions }: VirtualHost): Claim {
+  const { advbase, advskew, demote } = settings;
+  if (demote === "byte") return { advbase, advskew, demote: Math.min(255, demotions.length) };
+  return { advbase, advskew: Math.max(advskew, ...demotions.map((reason) => reason.advskew)), demote: 0 };
+}
+
+/**
+ * BACKUP hears a master: it takes over, or else the master is alive and the
+ * master-down timer of that family starts again.
+ */
+function hearMaster(vhost: VirtualHost, { ad, from }: EventOf<"heard">, now: Instant): Step {
+  const why = whyTakeOver(vhost, ad);
+  if (why && alreadySucceeded(vhost, from, now)) return unchanged(vhost);
+
+  const heard = remember(vhost, ad, from, now);
+  if (why) return becomeMaster(heard, now, why);
+  // OpenBSD speaks IPv6 for a link-local alone: a family that we do not serve has no timer.
+  if (!vhost.settings.families.includes(from.family)) return unchanged(heard);
+  const masterDownAt = { ...vhost.masterDownAt, [from.family]: now + masterDownMs(vhost) };
+  return unchanged({ ...heard, masterDownAt });
+}
+
+/**
+ * Three reasons to take over at once (section 5.2): we preempt and the master is
+ * slower than us; it is demoted more than we are, as OpenBSD says in its byte; it
+ * is so slow that it would time out anyway, and 255/255 is how one bows out.
+ */
+function whyTakeOver(vhost: VirtualHost, ad: Claim): string | undefined {
+  const { settings } = vhost;
+  const ours = ourClaim(vhost);
+  const theirs = advertisementTicks(ad);
+  if (isBowOut(ad)) return "master bowed out";
+  if (settings.preempt && theirs > advertisementTicks(ours) && ad.demote >= ours.demote) {
+    return "preempting a slower master";
+  }
+  if (ad.demote > ours.demote) return "master is demoted";
+  if (theirs > masterDownTicks(ours, settings.masterDown)) return "master advertises too slowly";
+  return undefined;
+}
+
+/**
+ * MASTER hears another.
+ *
+ * The faster one stays (OpenBSD: the less demoted one). Whoever stays announces
+ * again, because clients and switches may have believed the other; whoever
+ * yields says so to the winner alone, who may not have heard it yet. Said to
+ * all, a third host might take it for a slow master and preempt it.
+ */
+function hearRival(vhost: VirtualHost, { ad, from }: EventOf<"heard">, now: Instant): Step {
+  if (vhost.leaving) return isBowOut(ad) ? unchanged(vhost) : hearSuccessor(vhost, vhost.leaving, now);
+
+  const ours = ourClaim(vhost);
+  const heard = remember(vhost, ad, from, now);
+  if (!yieldsTo(vhost, ad, from)) {
+    // Whoever bows out to a master has not heard it yet, and would serve beside it for longer.
+    const unheard = isBowOut(ad) && now - spokeAt(vhost) >= BOW_OUT_AGAIN_MS / 2;
+    const tell = now - vhost.announcedAt < ANNOUNCE_AGAIN_MS ? later : announce;
+    return inOrder(heard, unheard ? [advertise, tell] : [tell], now);
+  }
+  const next = becomeBackup(heard, now, "heard a preferred master");
+  const lost = advertisementTicks(ours) > advertisementTicks(ad) && ours.demote >= ad.demote;
+  const reachable = from.bytes.some((byte) => byte !== 0);
+  return lost && reachable
+    ? { ...next, actions: [...next.actions, { do: "advertise", to: from, ...ours }] }
+    : next;
+}
+
+/** BACKUP: silence in one family is enough. Whoever slept through it listens once more before it judges. */
+function watchMaster(vhost: VirtualHost, _event: EventOf<"wake">, now: Instant): Step {
+  const silentSince = Math.min(...Object.values(vhost.masterDownAt));
+  if (silentSince > now) return unchanged(vhost);
+  if (now - silentSince > Math.max(DEAF_MS, masterDownMs(vhost))) {
+    return unchanged({ ...vhost, masterDownAt: masterDownTimers(vhost, now) });
+  }
+  return becomeMaster(vhost, now, lastHeard(vhost) ? "master timed out" : "no master heard");
+}
+
+/** MASTER: what is due, in this order: the way out, the advertisement, the announcement. */
+function keepAdvertising(vhost: VirtualHost, _event: EventOf<"wake">, now: Instant): Step {
+  const steps: TimedStep[] = [];
+  if (vhost.leaving) {
+    const { releaseAt, giveUpAt, bowOutAt, why } = vhost.leaving;
+    if (releaseAt <= now) return leave(vhost, why);
+    if (giveUpAt <= now) return leave(vhost, `${why}, nobody took over`);
+    if (bowOutAt <= now) steps.push(bowOutAgain);
+  } else if (vhost.advertiseAt <= now) {
+    steps.push(advertise);
+  }
+  if ((vhost.announceAt[0] ?? Number.POSITIVE_INFINITY) <= now) steps.push(announce);
+  return inOrder(vhost, steps, now);
+}
+
+/** INIT: with a link comes BACKUP and a full master-down time of listening, whatever preempt says. */
+function gainLink(vhost: VirtualHost, { up, why, sources }: EventOf<"link">, now: Instant): Step {
+  return up ? becomeBackup({ ...vhost, sources, masters: {} }, now, why) : unchanged({ ...vhost, why });
+}
+
+/** No link, no role. While the link stays up only our own addresses have changed. */
+function loseLink(vhost: VirtualHost, { up, why, sources }: EventOf<"link">): Step {
+  return up ? unchanged({ ...vhost, sources }) : leave(vhost, why);
+}
+
+/** A reason to be less eager came or went. The others of a group are told at once. */
+function adjust(vhost: VirtualHost, { reason, advskew }: EventOf<"demote">, now: Instant): Step {
+  const others = vhost.demotions.filter((demotion) => demotion.reason !== reason);
+  const demotions = advskew > 0 ? [...others, { reason, advskew }] : others;
+  const next = { ...vhost, demotions };
+  const before = ourClaim(vhost);
+  const after = ourClaim(next);
+  const same = before.advskew === after.advskew && before.demote === after.demote;
+  return same || vhost.role !== "master" || vhost.leaving ? unchanged(next) : advertise(next, now);
+}
+
+/** New settings for a virtual host that stays: nothing is missed, and a master goes on serving. */
+function adopt(vhost: VirtualHost, { settings, readdress }: EventOf<"configure">, now: Instant): Step {
+  const next = { ...vhost, settings };
+  if (vhost.role === "backup") {
+    const fresh = masterDownTimers(next, now);
+    const sooner = ([family, at]: [string, Instant]) =>
+      [family, Math.min(at, vhost.masterDownAt[Number(family) as Family] ?? at)] as const;
+    return unchanged({ ...next, masterDownAt: Object.fromEntries(Object.entries(fresh).map(sooner)) });
+  }
+  if (vhost.role === "init" || vhost.leaving) return unchanged(next);
+  const spoken = advertise(next, now);
+  if (!readdress) return spoken;
+  const told = announce(spoken.vhost, now);
+  return { vhost: told.vhost, actions: [{ do: "claim" }, ...spoken.actions, ...told.actions] };
+}
+
+function standDown(vhost: VirtualHost, { why }: EventOf<"stop">): Step {
+  return leave(vhost, why);
+}
+
+/**
+ * MASTER leaves: make before break. It says 255/255 while it still serves, and
+ * says it again until a successor is heard; then it keeps quiet, holds the
+ * addresses for a short grace and lets go. Every known implementation takes
+ * over from a 255/255, with or without preempt. If nobody has come when its
+ * time is up, it goes all the same.
+ */
+function bowOut(vhost: VirtualHost, { why }: EventOf<"stop">, now: Instant): Step {
+  if (vhost.leaving) return unchanged(vhost);
+  const leaving = {
+    why,
+    bowOutAt: now,
+    bowOuts: 0,
+    giveUpAt: now + LEAVE_MS,
+    releaseAt: Number.POSITIVE_INFINITY,
+  };
+  return bowOutAgain({ ...vhost, leaving, announceAt: [] }, now);
+}
+
+function bowOutAgain(vhost: VirtualHost, now: Instant): Step {
+  if (!vhost.leaving) return unchanged(vhost);
+  const bowOuts = vhost.leaving.bowOuts + 1;
+  const bowOutAt = now + BOW_OUT_AGAIN_MS * 2 ** (bowOuts - 1);
+  const { demote } = ourClaim(vhost);
+  return {
+    vhost: { ...vhost, leaving: { ...vhost.leaving, bowOuts, bowOutAt } },
+    actions: [{ do: "advertise", ...BOW_OUT, demote }],
+  };
+}
+
+/** The switch has to learn the successor's port, so from here on nothing more is said. */
+function hearSuccessor(vhost: VirtualHost, leaving: Leaving, now: Instant): Step {
+  const releaseAt = Math.min(leaving.releaseAt, now + GRACE_MS);
+  const never = Number.POSITIVE_INFINITY;
+  return unchanged({ ...vhost, leaving: { ...leaving, releaseAt, bowOutAt: never, giveUpAt: never } });
+}
+
+function becomeMaster(vhost: VirtualHost, now: Instant, why: string): Step {
+  const interval = ticksToMs(advertisementTicks(ourClaim(vhost)));
+  const next: VirtualHost = {
+    ...vhost,
+    role: "master",
+    why,
+    masterDownAt: {},
+    announcedAt: now,
+    announceAt: [ANNOUNCE_AGAIN_MS, 2 * interval, ANNOUNCE_REFRESH_MS]
+      .map((ms) => now + ms)
+      .sort((a, b) => a - b),
+  };
+  const spoken = advertise(next, now);
+  return {
+    vhost: spoken.vhost,
+    actions: [{ do: "enter", role: "master", why }, { do: "claim" }, ...spoken.actions, { do: "announce" }],
+  };
+}
+
+function becomeBackup(vhost: VirtualHost, now: Instant, why: string): Step {
+  const masterDownAt = masterDownTimers(vhost, now);
+  return {
+    vhost: { ...vhost, ...silent, role: "backup", why, masterDownAt },
+    actions: [{ do: "enter", role: "backup", why }, ...(vhost.role === "master" ? [released] : [])],
+  };
+}
+
+function leave(vhost: VirtualHost, why: string): Step {
+  return {
+    vhost: { ...vhost, ...silent, role: "init", why, masterDownAt: {}, masters: {} },
+    actions: [{ do: "enter", role: "init", why }, ...(vhost.role === "master" ? [released] : [])],
+  };
+}
+
+const released: Action = { do: "release" };
+const silent = { advertiseAt: Number.POSITIVE_INFINITY, announceAt: [], leaving: undefined } as const;
+
+function advertise(vhost: VirtualHost, now: Instant): Step {
+  const claim = ourClaim(vhost);
+  const advertiseAt = now + ticksToMs(advertisementTicks(claim));
+  return { vhost: { ...vhost, advertiseAt }, actions: [{ do: "advertise", ...claim }] };
+}
+
+/** When we, MASTER, last advertised. */
+function spokeAt(vhost: VirtualHost): Instant {
+  return vhost.advertiseAt - ticksToMs(advertisementTicks(ourClaim(vhost)));
+}
+
+function announce(vhost: VirtualHost, now: Instant): Step {
+  const pending = vhost.announceAt.filter((at) => at > now);
+  const announceAt = pending.length > 0 ? pending : [now + ANNOUNCE_REFRESH_MS];
+  return { vhost: { ...vhost, announceAt, announcedAt: now }, actions: [{ do: "announce" }] };
+}
+
+/** A rival that floods us does not make us flood the others. */
+function later(vhost: VirtualHost, now: Instant): Step {
+  const soon = vhost.announcedAt + ANNOUNCE_AGAIN_MS;
+  if ((vhost.announceAt[0] ?? Number.POSITIVE_INFINITY) <= soon) return unchanged(vhost);
+  return unchanged({ ...vhost, announceAt: [Math.max(soon, now), ...vhost.announceAt] });
+}
+
+/**
+ * Whether we, MASTER, give way. The less demoted one stays, then the faster; to
+ * one that leaves nobody gives way, however demoted.
+ *
+ * Of two equals every BSD gives way to whoever speaks first, so two of them
+ * can both fall silent. UCARP keeps the lower source address, its last octet
+ * counting most (it compares memory on little-endian machines). Its rule has
+ * one winner, and BSD gives way to it, so we take it too. A pair of families
+ * would be two opinions: IPv4 decides where there is IPv4.
+ */
+function yieldsTo(vhost: VirtualHost, ad: Claim, from: Address): boolean {
+  const ours = ourClaim(vhost);
+  if (isBowOut(ad)) return false;
+  if (ad.demote !== ours.demote) return ad.demote < ours.demote;
+  const difference = advertisementTicks(ad) - advertisementTicks(ours);
+  if (difference !== 0) return difference < 0;
+  if (from.family === 6 && vhost.settings.families.includes(4) && vhost.sources[4]) return false;
+
+  const own = vhost.sources[from.family];
+  return !own || compareBytes(from.bytes.toReversed(), own.bytes.toReversed()) <= 0;
+}
+
+/**
+ * True when a reason to take over comes from somebody whose successor we have
+ * heard already: a repeated bow-out, a loser's last words, the farewell of a host
+ * that was no master. A master that spoke within its own interval is alive.
+ */
+function alreadySucceeded({ masters }: VirtualHost, from: Address, now: Instant): boolean {
+  const master = masters[from.family];
+  if (!master || isBowOut(master) || sameAddress(master.from, from)) return false;
+  return now - master.at < ticksToMs(advertisementTicks(master));
+}
+
+/** True for a master that is late by as much as its peers bear: they have one of their own by now. */
+function overslept({ role, leaving, settings, advertiseAt }: VirtualHost, now: Instant): boolean {
+  if (role !== "master" || leaving) return false;
+  return now - advertiseAt > Math.max(DEAF_MS, ticksToMs(masterDownTicks(settings, settings.masterDown)));
+}
+
+function masterDownMs(vhost: VirtualHost): number {
+  return ticksToMs(masterDownTicks(ourClaim(vhost), vhost.settings.masterDown));
+}
+
+function masterDownTimers(vhost: VirtualHost, now: Instant): VirtualHost["masterDownAt"] {
+  const at = now + masterDownMs(vhost);
+  return Object.fromEntries(vhost.settings.families.map((family) => [family, at]));
+}
+
+function remember(vhost: VirtualHost, ad: Claim, from: Address, at: Instant): VirtualHost {
+  const { advbase, advskew, demote } = ad;
+  return { ...vhost, masters: { ...vhost.masters, [from.family]: { advbase, advskew, demote, from, at } } };
+}
+
+type TimedStep = (vhost: VirtualHost, now: Instant) => Step;
+
+function inOrder(vhost: VirtualHost, steps: readonly TimedStep[], now: Instant): Step {
+  return steps.reduce<Step>((before, next) => {
+    const after = next(before.vhost, now);
+    return { vhost: after.vhost, actions: [...before.actions, ...after.actions] };
+  }, unchanged(vhost));
+}
+
+function unchanged(vhost: VirtualHost): Step {
+  return { vhost, actions: [] };
+}
+
+function ignore(vhost: VirtualHost): Step {
+  return unchanged(vhost);
+}

@@ -1,0 +1,174 @@
+/**
+ * The command line: which command, with which options, and what its exit
+ * status means: 0 done, 1 failed, 64 usage, 78 configuration.
+ */
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { setPriority } from "node:os";
+import { parseArgs } from "node:util";
+import { type Config, defaultConfigPath, describeProblem, readConfig } from "./config.js";
+import { startDaemon } from "./daemon.js";
+import { runDecode } from "./decode.js";
+import { listenTo } from "./linux/listen.js";
+import { createLog, TOPICS, type Topic } from "./log.js";
+import { releaseLeftovers } from "./release.js";
+import { version } from "./version.js";
+
+const DONE = 0;
+const FAILED = 1;
+const USAGE = 64;
+const BAD_CONFIG = 78;
+/** The nicest a process can be to itself: advertisements are worth more than anything else on the board. */
+const FIRST_IN_LINE = -20;
+
+const usage = `usage: carpio COMMAND [OPTIONS]
+
+  run [--config FILE] [--debug TOPIC,...]   the daemon, in the foreground; SIGTERM hands over and
+                                            leaves, SIGHUP reads the configuration again
+  check [--config FILE]                     everything that is wrong with a configuration
+  release [--config FILE]                   clean up after a daemon that died
+  decode FILE.pcap|HEX|-i INTERFACE [--json] [--config FILE]
+                                            what advertisements say, and why they are refused
+  --version, --help
+
+FILE is /boot/carpio.toml if that exists, else /etc/carpio.toml. TOPIC is ${TOPICS.join(", ")}.
+Exit status: 0 done, 1 failed, 64 usage, 78 configuration.
+`;
+
+interface Options {
+  readonly config: string;
+  readonly topics: ReadonlySet<Topic>;
+}
+
+const commands: { readonly [name: string]: (options: Options) => Promise<number> } = {
+  run,
+  check,
+  release,
+};
+
+/** Runs one command and answers with the exit status. */
+export async function runCommand(args: readonly string[]): Promise<number> {
+  const [name = "", ...rest] = args;
+  if (name === "--version") return say(`carpio ${version}\n`);
+  if (name === "--help" || name === "help") return say(usage);
+  if (name === "decode") return decode(rest);
+
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (!command) return refuse(name === "" ? "a command is wanted" : `there is no command ${name}`);
+  const options = readOptions(rest);
+  return typeof options === "string" ? refuse(`${name}: ${options}`) : command(options);
+}
+
+async function run({ config: path, topics }: Options): Promise<number> {
+  const config = load(path);
+  if (!config) return BAD_CONFIG;
+
+  const log = createLog((text) => process.stderr.write(text), topics);
+  try {
+    setPriority(FIRST_IN_LINE);
+  } catch {
+    log.debug("linux", () => "cannot raise the priority of this process");
+  }
+  const signals = signalQueue();
+  const daemon = await startDaemon(config, log).catch((error: unknown) => {
+    process.stderr.write(`carpio: ${error instanceof Error ? error.message : error}\n`);
+  });
+  if (!daemon) return FAILED;
+
+  for (;;) {
+    const signal = await signals.next();
+    if (signal !== "SIGHUP") {
+      await daemon.stop("shutting down");
+      return DONE;
+    }
+    const next = load(path);
+    if (next) await daemon.reload(next);
+    else log.warn("the configuration in force stays");
+  }
+}
+
+async function check({ config: path }: Options): Promise<number> {
+  const config = load(path);
+  if (!config) return BAD_CONFIG;
+  const groups = config.groups.length;
+  return say(`${path}: good, ${groups} group${groups === 1 ? "" : "s"}\n`);
+}
+
+async function release({ config: path }: Options): Promise<number> {
+  const config = load(path);
+  if (!config) return BAD_CONFIG;
+  const problem = await releaseLeftovers(config, (line) => process.stderr.write(`${line}\n`));
+  if (problem === undefined) return DONE;
+  process.stderr.write(`carpio: ${problem}\n`);
+  return FAILED;
+}
+
+function decode(args: readonly string[]): Promise<number> {
+  const defaultConfig = defaultConfigPath();
+  return runDecode(args, {
+    write: (text) => void process.stdout.write(text),
+    writeError: (text) => void process.stderr.write(text),
+    readFile: async (path) => (existsSync(path) ? readFile(path) : undefined),
+    defaultConfig: existsSync(defaultConfig) ? defaultConfig : undefined,
+    listen: listenTo,
+  });
+}
+
+/** Reads a configuration, or says on standard error everything that is wrong with it. */
+function load(path: string): Config | undefined {
+  const parsed = readConfig(path);
+  for (const warning of parsed.warnings) process.stderr.write(`warning: ${describeProblem(path, warning)}\n`);
+  if (parsed.ok) return parsed.config;
+  for (const problem of parsed.problems) process.stderr.write(`${describeProblem(path, problem)}\n`);
+  return undefined;
+}
+
+function readOptions(args: readonly string[]): Options | string {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: { config: { type: "string" }, debug: { type: "string", default: "" } },
+    });
+    const topics = values.debug.split(",").filter((topic) => topic !== "");
+    const unknown = topics.find((topic) => !TOPICS.some((known) => known === topic));
+    if (unknown) return `--debug: found ${unknown}, wanted some of ${TOPICS.join(", ")}`;
+    return { config: values.config ?? defaultConfigPath(), topics: new Set(topics as Topic[]) };
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Signals one after the other: a reload is finished before the next begins, and an end before nothing. */
+function signalQueue(): { next(): Promise<NodeJS.Signals> } {
+  const queued: NodeJS.Signals[] = [];
+  let waiter: ((signal: NodeJS.Signals) => void) | undefined;
+  const onSignal = (signal: NodeJS.Signals) => {
+    queued.push(signal);
+    waiter?.(signal);
+  };
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, onSignal);
+  return {
+    next: () =>
+      new Promise((resolve) => {
+        const take = () => {
+          waiter = undefined;
+          // Whoever wants it to end does not care for what was asked before.
+          const last = queued.find((signal) => signal !== "SIGHUP");
+          const [first] = queued.splice(0);
+          if (first) resolve(last ?? first);
+        };
+        waiter = take;
+        if (queued.length > 0) take();
+      }),
+  };
+}
+
+function say(text: string): number {
+  process.stdout.write(text);
+  return DONE;
+}
+
+function refuse(said: string): number {
+  process.stderr.write(`carpio: ${said}\n${usage}`);
+  return USAGE;
+}

@@ -1,0 +1,497 @@
+/**
+ * The loop: an event comes, `step` answers, the actions are carried out, the
+ * snapshot is published. Owns the timer, the interfaces and the groups; the
+ * rules are `carp`'s, and only `linux` changes the network.
+ */
+import { type Drop, decodeAdvertisement } from "./carp/advertisement.js";
+import { inspect } from "./carp/inspect.js";
+import { DEMOTED_ADVSKEW } from "./carp/interval.js";
+import { ourClaim, type Sources } from "./carp/vhost.js";
+import { createClock } from "./clock.js";
+import type { Config, GroupConfig } from "./config.js";
+import { diagnose } from "./diagnose.js";
+import { createGroup, type Group, leaseSeconds, type RoleChange, settingsOf } from "./group.js";
+import {
+  type CarpDevice,
+  type DeviceState,
+  deviceName,
+  guardCommands,
+  LINK_GROUP,
+  virtualMac,
+} from "./linux/carp-device.js";
+import { openSender } from "./linux/carp-socket.js";
+import { openGuard, waitForGuard } from "./linux/guard.js";
+import { createHolder } from "./linux/holder.js";
+import { openIp } from "./linux/ip.js";
+import { type LinkEvent, watchLinks } from "./linux/link.js";
+import { createParent, ownPrefixes, type Parent, sourceOf } from "./linux/parent.js";
+import { type FilterCounters, loadPrefilter, readPrefilter, unloadPrefilter } from "./linux/prefilter.js";
+import { type Changed, overruledSettings, restoreSettings, tuneDevice, tuneParent } from "./linux/sysctl.js";
+import type { Log } from "./log.js";
+import { readLeftover, removeLeftover, takeLock, writeLeftover } from "./runtime.js";
+import { openStatusServer, type StatusServer } from "./status/server.js";
+import { type Snapshot, takeSnapshot } from "./status/snapshot.js";
+import { version } from "./version.js";
+import { type Family, formatAddress } from "./wire/address.js";
+import type { Packet } from "./wire/packet.js";
+
+export interface Daemon {
+  snapshot(): Promise<Snapshot>;
+  /** Takes over another configuration; groups that did not change notice nothing. */
+  reload(config: Config): Promise<void>;
+  /** Hands everything over, puts everything back, and ends. */
+  stop(why: string): Promise<void>;
+}
+
+const EVENTS_KEPT = 100;
+/** Digests of our own that are remembered, for each interface. */
+const DIGESTS_KEPT = 512;
+/** Everything is looked at again after this long, in case a report was lost. */
+const REVIEW_MS = 5_000;
+/** A packet that is wrong again and again is worth a line this often. */
+const COMPLAIN_EVERY_MS = 60_000;
+
+const complaints: { readonly [K in Drop]: string } = {
+  badttl: "an advertisement came with TTL %, wanted 255: a router has forwarded it",
+  badlen: "an advertisement is shorter than 36 bytes",
+  badver: "an advertisement is not of CARP version 2",
+  badsum: "an advertisement has a wrong checksum",
+  badauth: "an advertisement has a wrong digest: password or addresses differ",
+  badvhid: "an advertisement came in a family in which we have no address of this vhid",
+  looped: "an advertisement of our own came back: a loop, or somebody replays it",
+  foreign: "VRRP uses the number of our vhid: give one of them another",
+};
+
+/** Starts the daemon. Throws a sentence when another one runs here already. */
+export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
+  const lock = await takeLock();
+  if ("heldBy" in lock) throw new Error(`carpio is running here already, as ${lock.heldBy}`);
+
+  const startedAt = performance.now();
+  const clock = createClock();
+  const ip = openIp();
+  await clearAway();
+  let guard = openGuard(onGuardLoss);
+  const sender = openSender();
+  let config = initial;
+  let changed: Changed = {};
+  let prefilter: { problem: string | undefined; counters: FilterCounters | undefined; readAt: number } = {
+    problem: undefined,
+    counters: undefined,
+    readAt: Number.NEGATIVE_INFINITY,
+  };
+  let server: StatusServer | undefined;
+  let heard = 0;
+  let stopping = false;
+  const groups = new Map<string, Group>();
+  const parents = new Map<string, Parent>();
+  const events: RoleChange[] = [];
+  const dropped: { [K in Drop]?: number } = {};
+  const faults = new Map<string, string>();
+  const ownDigests = new Map<string, Set<string>>();
+  const complainedAt = new Map<string, number>();
+
+  // ---- Packets -------------------------------------------------------------
+
+  const onPacket = (parent: string, packet: Packet): void => {
+    heard++;
+    const verdict = inspect(packet, {
+      signerOf: (vhid, family) => {
+        const group = groups.get(keyOf({ interface: parent, vhid }));
+        return group?.vhost.settings.families.includes(family) ? group.signer : undefined;
+      },
+      isOurs: (digest, family) => ownDigests.get(parent)?.has(digestKey(digest, family)) ?? false,
+    });
+    if (!verdict.ok) {
+      drop(parent, packet, verdict.drop, verdict.vhid);
+      return;
+    }
+    const { advertisement } = verdict;
+    const group = groups.get(keyOf({ interface: parent, vhid: advertisement.vhid }));
+    if (!group) return;
+    group.counters.received++;
+    log.debug(
+      "carp",
+      () =>
+        `${parent}: ${formatAddress(packet.source)} ${JSON.stringify({ ...advertisement, counter: undefined, digest: undefined })}`,
+    );
+    group.handle({ kind: "heard", ad: advertisement, from: packet.source });
+  };
+
+  const drop = (parent: string, packet: Packet, reason: Drop, vhid: number | undefined): void => {
+    const group = vhid === undefined ? undefined : groups.get(keyOf({ interface: parent, vhid }));
+    if (group) group.counters[reason]++;
+    else dropped[reason] = (dropped[reason] ?? 0) + 1;
+    log.debug("wire", () => `${parent}: ${formatAddress(packet.source)}: dropped, ${reason}`);
+    if (group) complain(parent, group, packet, reason);
+  };
+
+  const reasonOf = (group: Group, { ttl, source, payload }: Packet, reason: Drop): string => {
+    if (reason !== "badauth") return complaints[reason].replace("%", String(ttl));
+    const read = decodeAdvertisement(payload);
+    const all = [...groups.values()].map((it) => it.config);
+    const misfit = read.ok && { advertisement: read.advertisement, source, sourceMac: undefined };
+    return (misfit && diagnose(misfit, [group.config], all)?.hint) || complaints.badauth;
+  };
+
+  const complain = (parent: string, group: Group, packet: Packet, reason: Drop): void => {
+    const source = formatAddress(packet.source);
+    const about = `${parent} ${group.config.vhid} ${source} ${reason}`;
+    if (clock.now() - (complainedAt.get(about) ?? Number.NEGATIVE_INFINITY) < COMPLAIN_EVERY_MS) return;
+    if (complainedAt.size > 1000) complainedAt.clear();
+    complainedAt.set(about, clock.now());
+    log.warn(`carp ${group.config.vhid} on ${parent}: ${source}: ${reasonOf(group, packet, reason)}`);
+  };
+
+  // ---- Time ----------------------------------------------------------------
+
+  const rearm = (): void => {
+    const at = Math.min(...[...groups.values()].map((group) => group.deadline()));
+    clock.wakeAt(at, () => afterQueue(tick));
+  };
+
+  /** What is queued is read before anything is decided: whoever was late may find the answer there. */
+  const afterQueue = (then: () => void): void => {
+    const before = heard;
+    setImmediate(() => (heard === before ? then() : afterQueue(then)));
+  };
+
+  const tick = (): void => {
+    const now = clock.now();
+    for (const group of groups.values()) if (group.deadline() <= now) group.wake();
+    rearm();
+  };
+
+  // ---- Interfaces ----------------------------------------------------------
+
+  const groupsOn = (parent: string): Group[] =>
+    [...groups.values()].filter(({ config }) => config.interface === parent);
+
+  const floating = (): Set<string> =>
+    new Set(
+      [...groups.values()].flatMap(({ config }) =>
+        config.addresses.map(({ address }) => formatAddress(address)),
+      ),
+    );
+
+  const sourcesOn = (parent: string): Sources => {
+    const own = ownPrefixes(parents.get(parent)?.state, floating());
+    const sources = ([4, 6] as const).map((family) => [family, sourceOf(own, family)] as const);
+    return Object.fromEntries(sources.filter(([, address]) => address));
+  };
+
+  const onState = async (
+    parent: string,
+    state: DeviceState | undefined,
+    replaced: boolean,
+  ): Promise<void> => {
+    if (replaced) ip.forget();
+    if (state && replaced) tune(parent);
+    await Promise.all(groupsOn(parent).map((group) => connect(group, state, replaced)));
+    demoteForLinks();
+  };
+
+  /** Tells one group about its interface. */
+  const connect = async (group: Group, state: DeviceState | undefined, replaced: boolean): Promise<void> => {
+    const { interface: parent } = group.config;
+    const link = (up: boolean, why: string) =>
+      group.handle({ kind: "link", up, why, sources: sourcesOn(parent) });
+    if (replaced || !state) {
+      link(false, state ? `${parent} was replaced` : `there is no ${parent}`);
+      await group.settled();
+      group.holder.lost();
+    }
+    if (!state) return group.fault("interface", `there is no interface ${parent}`);
+    group.fault("interface", undefined);
+    if (replaced) {
+      const problem = await group.holder.prepare();
+      group.fault("addresses", problem);
+      if (problem) return;
+    }
+    if (group.faults.has("addresses") && group.vhost.role === "init") return;
+    link(state.running, state.running ? "link up" : "link down");
+  };
+
+  /** A router with one leg in the air serves nobody: all its groups move together. */
+  const demoteForLinks = (): void => {
+    for (const { name, state } of parents.values()) {
+      const advskew = state?.running ? 0 : DEMOTED_ADVSKEW;
+      for (const group of groups.values()) {
+        if (group.config.interface !== name)
+          group.handle({ kind: "demote", reason: `link ${name} down`, advskew });
+      }
+    }
+  };
+
+  const tune = (parent: string): void => {
+    for (const { config, vhost } of groupsOn(parent)) {
+      for (const problem of tuneParent(parent, config.mac, vhost.settings.families, changed))
+        warnOnce(problem);
+    }
+    for (const problem of overruledSettings()) warnOnce(problem);
+    leaveNote();
+  };
+
+  const onLinkEvent = ({ name, what }: LinkEvent): void => {
+    parents.get(name)?.refresh();
+    const mustLook = what === "link" || what === "address-gone" || what === "link-gone";
+    for (const { holder } of groups.values()) if (mustLook && holder.device.name === name) holder.check();
+  };
+
+  const review = (): void => {
+    for (const parent of parents.values()) parent.refresh();
+    for (const { holder } of groups.values()) if (holder.holding) holder.check();
+  };
+
+  // ---- Groups --------------------------------------------------------------
+
+  const addGroup = (wanted: GroupConfig): Group => {
+    const { vhid, interface: parent, mac } = wanted;
+    const taken = new Set([...groups.values()].map(({ holder }) => holder.device.name));
+    const device: CarpDevice = {
+      name: mac === "virtual" ? deviceName(vhid, parent, taken) : parent,
+      parent,
+      mac: mac === "virtual" ? virtualMac(vhid) : undefined,
+      addresses: wanted.addresses,
+    };
+    const holder = createHolder({
+      ip,
+      device,
+      tune: (name) => tuneDevice(name, settingsOf(group.config).families),
+      parentPrefixes: () => ownPrefixes(parents.get(parent)?.state, floating()),
+      leaseSeconds: () => leaseSeconds(group.config, ourClaim(group.vhost)),
+      onFault: (said) => group.fault("device", said),
+    });
+    const group = createGroup({
+      config: wanted,
+      holder,
+      sender,
+      log,
+      now: clock.now,
+      onSigned: (digest, family) => rememberDigest(parent, digest, family),
+      onRoleChange: (change) => {
+        events.unshift(change);
+        events.splice(EVENTS_KEPT);
+        leaveNote();
+      },
+      onChange: rearm,
+    });
+    groups.set(keyOf(wanted), group);
+    return group;
+  };
+
+  const rememberDigest = (parent: string, digest: Uint8Array, family: Family): void => {
+    const digests = ownDigests.get(parent) ?? new Set<string>();
+    ownDigests.set(parent, digests);
+    digests.add(digestKey(digest, family));
+    const [oldest] = digests;
+    if (digests.size > DIGESTS_KEPT && oldest !== undefined) digests.delete(oldest);
+  };
+
+  const removeGroup = async (group: Group, why: string): Promise<void> => {
+    group.handle({ kind: "stop", why });
+    await untilInit(group);
+    await group.holder.destroy();
+    groups.delete(keyOf(group.config));
+  };
+
+  const untilInit = async (group: Group): Promise<void> => {
+    while (group.vhost.role !== "init") await new Promise((resolve) => setTimeout(resolve, 5));
+    await group.settled();
+  };
+
+  /** Opens and closes interfaces so that each group has one, and no other is touched. */
+  const arrange = async (fresh: readonly Group[]): Promise<void> => {
+    const names = new Set([...groups.values()].map(({ config }) => config.interface));
+    for (const [name, parent] of parents) {
+      if (names.has(name)) continue;
+      parent.close();
+      parents.delete(name);
+    }
+    for (const name of names) {
+      if (parents.has(name)) continue;
+      const parent = createParent({
+        name,
+        ip,
+        onPacket: (packet) => onPacket(name, packet),
+        onState: (state, replaced) => onState(name, state, replaced),
+      });
+      parents.set(name, parent);
+    }
+    guard.protect(guardCommands([...groups.values()].map(({ holder }) => holder.device)));
+    refilter();
+    await Promise.all([...parents.values()].map((parent) => settle(parent, fresh)));
+    demoteForLinks();
+  };
+
+  const settle = async (parent: Parent, fresh: readonly Group[]): Promise<void> => {
+    parent.listen(new Set(groupsOn(parent.name).flatMap(({ vhost }) => vhost.settings.families)));
+    const known = parent.state;
+    await parent.refresh();
+    if (!parent.state) for (const group of groupsOn(parent.name)) await connect(group, undefined, true);
+    if (known) {
+      tune(parent.name);
+      const late = fresh.filter(({ config }) => config.interface === parent.name);
+      await Promise.all(late.map((group) => connect(group, parent.state, true)));
+    }
+    for (const group of groupsOn(parent.name)) group.fault("receiving", parent.deaf);
+  };
+
+  // ---- Around it -----------------------------------------------------------
+
+  function onGuardLoss(): void {
+    log.warn("the guard has ended; starting another");
+    guard = openGuard(onGuardLoss);
+    guard.protect(guardCommands([...groups.values()].map(({ holder }) => holder.device)));
+    leaveNote();
+  }
+
+  const leaveNote = (): void => {
+    const masters = [...groups.values()].filter(({ vhost }) => vhost.role === "master");
+    const serving = masters.map(({ config }) => ({ interface: config.interface, vhid: config.vhid }));
+    const problem = writeLeftover({ guardPid: guard.pid, serving, changed });
+    setFault("runtime", problem && `cannot keep notes for a restart: ${problem}`);
+  };
+
+  const refilter = (): void => {
+    const interfaces = [...parents.keys()].map((name) => ({
+      name,
+      vhids: groupsOn(name).map((it) => it.config.vhid),
+    }));
+    loadPrefilter(interfaces.filter(({ vhids }) => vhids.length > 0)).then((problem) => {
+      if (stopping) return;
+      if (problem && problem !== prefilter.problem) {
+        log.warn(`no prefilter: ${problem}. Hop limits of IPv6 advertisements are not checked`);
+      }
+      prefilter = { ...prefilter, problem };
+    });
+  };
+
+  const setFault = (about: string, said: string | undefined): void => {
+    if (faults.get(about) === said) return;
+    if (said === undefined) faults.delete(about);
+    else {
+      faults.set(about, said);
+      log.warn(said);
+    }
+  };
+
+  const warnOnce = (said: string): void => setFault(said, said);
+
+  const serve = async (): Promise<void> => {
+    server?.close();
+    server = undefined;
+    const { listen } = config.status;
+    if (!listen) return;
+    try {
+      server = await openStatusServer(listen, snapshot);
+      setFault("status", undefined);
+    } catch (error) {
+      setFault("status", `no status over HTTP: ${error instanceof Error ? error.message : error}`);
+    }
+  };
+
+  const snapshot = async (): Promise<Snapshot> => {
+    const now = clock.now();
+    if (!prefilter.problem && now - prefilter.readAt > 1000) {
+      prefilter = { ...prefilter, readAt: now };
+      prefilter = { ...prefilter, counters: await readPrefilter() };
+    }
+    return takeSnapshot({
+      config,
+      version,
+      uptimeSeconds: (performance.now() - startedAt) / 1000,
+      groups: [...groups.values()],
+      macOf: (name) => parents.get(name)?.state?.mac ?? "",
+      dropped,
+      prefilter: prefilter.counters,
+      faults: [...faults.values()],
+      events,
+      now: clock.now(),
+    });
+  };
+
+  /** What an earlier run left: its guard at work, its devices, its changed settings. */
+  async function clearAway(): Promise<void> {
+    const leftover = readLeftover();
+    if (leftover.guardPid) await waitForGuard(leftover.guardPid);
+    await ip.run([`link delete group ${LINK_GROUP}`]);
+    restoreSettings(leftover.changed ?? {});
+  }
+
+  for (const wanted of config.groups) addGroup(wanted);
+  const watch = watchLinks(onLinkEvent, review);
+  await arrange([...groups.values()]);
+  await serve();
+  const reviews = setInterval(review, REVIEW_MS);
+  log.info(`carpio ${version} as ${config.name}: ${groups.size} group${groups.size === 1 ? "" : "s"}`);
+
+  return {
+    snapshot,
+    async reload(next) {
+      const wanted = new Map(next.groups.map((group) => [keyOf(group), group]));
+      const stays = (group: Group): boolean => {
+        const other = wanted.get(keyOf(group.config));
+        return other !== undefined && isSameGroup(group.config, other);
+      };
+      await Promise.all(
+        [...groups.values()]
+          .filter((group) => !stays(group))
+          .map((group) => removeGroup(group, "configuration changed")),
+      );
+      const before = config;
+      config = next;
+      const fresh: Group[] = [];
+      for (const [key, group] of wanted) {
+        const known = groups.get(key);
+        if (!known) fresh.push(addGroup(group));
+        else if (JSON.stringify(plain(known.config)) !== JSON.stringify(plain(group)))
+          known.reconfigure(group);
+      }
+      await arrange(fresh);
+      if (JSON.stringify(before.status.listen) !== JSON.stringify(next.status.listen)) await serve();
+      log.info(`configuration read again: ${groups.size} group${groups.size === 1 ? "" : "s"}`);
+    },
+    async stop(why) {
+      if (stopping) return;
+      stopping = true;
+      clearInterval(reviews);
+      await Promise.all([...groups.values()].map((group) => removeGroup(group, why)));
+      clock.stop();
+      watch.close();
+      server?.close();
+      for (const parent of parents.values()) parent.close();
+      sender.close();
+      await Promise.all([guard.dismiss(), unloadPrefilter(), ip.close()]);
+      restoreSettings(changed);
+      changed = {};
+      removeLeftover();
+      lock.release();
+    },
+  };
+}
+
+function keyOf({ interface: parent, vhid }: { readonly interface: string; readonly vhid: number }): string {
+  return `${parent} ${vhid}`;
+}
+
+function digestKey(digest: Uint8Array, family: Family): string {
+  return `${family}${Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString("latin1")}`;
+}
+
+/** A new key or another kind of MAC makes another virtual host of it; all else is settings. */
+function isSameGroup(a: GroupConfig, b: GroupConfig): boolean {
+  return a.mac === b.mac && Buffer.compare(a.key, b.key) === 0;
+}
+
+function plain(group: GroupConfig): unknown {
+  const { key, compat, ...rest } = group;
+  const bytes = (it: Uint8Array | undefined) => it && [...it].join();
+  return {
+    ...rest,
+    key: bytes(key),
+    addresses: group.addresses.map(({ address, length }) => [formatAddress(address), length]),
+    peers: group.peers.map(formatAddress),
+    compat: { ...compat, lladdr: bytes(compat.lladdr) },
+  };
+}

@@ -1,0 +1,322 @@
+/**
+ * One `[[carp]]` table at work: the state machine with its key, its counter
+ * and the device that holds its addresses.
+ *
+ * Events go through `step`; the actions it answers with are carried out here,
+ * one after the other and in that order.
+ */
+import { randomBytes } from "node:crypto";
+import { type Advertisement, type Drop, encodeAdvertisement, HEADER_BYTES } from "./carp/advertisement.js";
+import { createSigner, type Signer, sign } from "./carp/digest.js";
+import { advertisementTicks, BOW_OUT, DEMOTED_ADVSKEW, type Interval, ticksToMs } from "./carp/interval.js";
+import {
+  type Action,
+  type Claim,
+  createVhost,
+  type Instant,
+  nextDeadline,
+  type Role,
+  type Settings,
+  step,
+  type VhostEvent,
+  type VirtualHost,
+} from "./carp/vhost.js";
+import type { GroupConfig } from "./config.js";
+import { signatureOf } from "./diagnose.js";
+import type { Sender } from "./linux/carp-socket.js";
+import type { Holder } from "./linux/holder.js";
+import type { Log } from "./log.js";
+import { type Address, type Family, formatPrefix, isMulticast } from "./wire/address.js";
+import { encodeIpv4, encodeIpv6, GROUP, pseudoHeader } from "./wire/packet.js";
+
+/** Where a parent has no address of its own: a receiver must take it (specification, section 1.3). */
+export const UNSPECIFIED: { readonly [F in Family]: Address } = {
+  4: { family: 4, bytes: new Uint8Array(4) },
+  6: { family: 6, bytes: new Uint8Array(16) },
+};
+
+/** Every kind of drop, and what was sent and accepted. */
+export type Counters = { [K in Drop | "sent" | "received"]: number };
+
+/** A change of role, with its reason. */
+export interface RoleChange {
+  /** Wall-clock time, for people. */
+  readonly at: Date;
+  readonly vhid: number;
+  readonly interface: string;
+  readonly from: Role;
+  readonly to: Role;
+  readonly why: string;
+}
+
+export interface GroupOptions {
+  readonly config: GroupConfig;
+  readonly holder: Holder;
+  readonly sender: Sender;
+  readonly log: Log;
+  readonly now: () => Instant;
+  /** A digest of our own making, so that it is known when it comes back. */
+  readonly onSigned: (digest: Uint8Array, family: Family) => void;
+  readonly onRoleChange: (change: RoleChange) => void;
+  /** State or deadline may be other than before. */
+  readonly onChange: () => void;
+}
+
+export interface Group {
+  readonly config: GroupConfig;
+  readonly vhost: VirtualHost;
+  readonly signer: Signer;
+  readonly holder: Holder;
+  readonly counters: Counters;
+  readonly since: Date;
+  /** What is wrong with it, by what it is about. */
+  readonly faults: ReadonlyMap<string, string>;
+  handle(event: VhostEvent): void;
+  fault(about: string, said: string | undefined): void;
+  /** When `wake` is due. */
+  deadline(): Instant;
+  wake(): void;
+  /** Takes over new settings without a pause. */
+  reconfigure(config: GroupConfig): void;
+  /** Resolves when everything asked for so far is done. */
+  settled(): Promise<void>;
+}
+
+/** Three failures in a row are no accident, and three successes are a recovery (FreeBSD and OpenBSD count so too). */
+const SEND_FAILURES = 3;
+/** Peers of the BSDs and UCARP count on from ours, so each of our steps leaves them room. */
+const COUNTER_STEP = 0x10000n;
+const REVIVE_MS = 3_000;
+
+export function settingsOf({ vhid, advbase, advskew, preempt, compat, addresses }: GroupConfig): Settings {
+  const families = ([4, 6] as const).filter((family) =>
+    addresses.some(({ address }) => address.family === family),
+  );
+  return { vhid, advbase, advskew, preempt, families, masterDown: compat.masterDown, demote: compat.demote };
+}
+
+/**
+ * How long the kernel keeps the addresses without being asked again: gone
+ * before the peers' patience is at an end, and never between two advertisements.
+ */
+export function leaseSeconds(configured: Interval, interval: Interval): number {
+  const everySeconds = ticksToMs(advertisementTicks(interval)) / 1000;
+  return everySeconds <= 0.5 ? 1 : Math.max(Math.ceil(everySeconds) + 1, 3 * configured.advbase - 1);
+}
+
+export function createGroup(options: GroupOptions): Group {
+  const { holder, log, now } = options;
+  let { config } = options;
+  let vhost = createVhost(settingsOf(config));
+  let signer = createSigner(config.vhid, signatureOf(config));
+  let counter = randomBytes(8).readBigUInt64BE();
+  let since = new Date();
+  let todo = Promise.resolve();
+  let waiting = 0;
+  let failures = 0;
+  let successes = 0;
+  let reviveAt: Instant = Number.POSITIVE_INFINITY;
+  const faults = new Map<string, string>();
+  const counters: Counters = {
+    sent: 0,
+    received: 0,
+    badttl: 0,
+    badlen: 0,
+    badver: 0,
+    badsum: 0,
+    badauth: 0,
+    badvhid: 0,
+    looped: 0,
+    foreign: 0,
+  };
+  const name = `carp ${config.vhid} on ${config.interface}`;
+
+  const handle = (event: VhostEvent): void => {
+    const before = vhost;
+    const next = step(before, event, now());
+    vhost = next.vhost;
+    if (vhost.leaving && vhost.leaving.releaseAt !== before.leaving?.releaseAt) holder.fallSilent();
+    let from = before.role;
+    for (const action of next.actions) {
+      if (action.do === "enter") from = enter(from, action.role, action.why);
+      else enqueue(action);
+    }
+    options.onChange();
+  };
+
+  const enter = (from: Role, to: Role, why: string): Role => {
+    since = new Date();
+    log.info(`${name}: ${from} -> ${to}: ${why}`);
+    options.onRoleChange({ at: since, vhid: config.vhid, interface: config.interface, from, to, why });
+    return to;
+  };
+
+  const enqueue = (action: Action): void => {
+    // Behind a kernel that does not answer, what was to be said is old by the time it can be.
+    if (action.do === "advertise" && waiting > 2) return;
+    waiting++;
+    todo = todo.then(() => perform(action)).finally(() => waiting--);
+  };
+
+  const perform = async (action: Action): Promise<void> => {
+    log.debug("linux", () => `${name}: ${JSON.stringify(action)}`);
+    switch (action.do) {
+      case "claim":
+        return claim();
+      case "release":
+        await holder.release();
+        return options.onChange();
+      case "advertise":
+        return advertise(action, action.to);
+      case "announce":
+        return holder.announce();
+      case "enter":
+    }
+  };
+
+  /** A master that cannot hold the addresses leaves, so that another may, and tries again later. */
+  const claim = async (): Promise<void> => {
+    const said = await holder.claim();
+    fault("addresses", said);
+    const reason = "cannot hold the addresses";
+    if (said === undefined) return handle({ kind: "demote", reason, advskew: 0 });
+    if (vhost.role !== "master") return;
+    handle({ kind: "demote", reason, advskew: DEMOTED_ADVSKEW });
+    handle({ kind: "stop", why: reason });
+    reviveAt = now() + REVIVE_MS;
+  };
+
+  const advertise = async (claim: Claim, to: Address | undefined): Promise<void> => {
+    if (holder.holding) holder.renew();
+    const packets = vhost.settings.families
+      .filter((family) => !to || to.family === family)
+      .flatMap((family) => {
+        const destinations = to ? [to] : destinationsOf(family);
+        const ad = signed(claim, family);
+        const source = vhost.sources[family] ?? UNSPECIFIED[family];
+        return destinations.map((destination) => ({
+          destination,
+          packet: encodePacket(config, ad, source, destination),
+        }));
+      });
+    const results = await Promise.all(
+      packets.map(({ packet, destination }) =>
+        options.sender.send(packet, destination, deviceTo(destination)),
+      ),
+    );
+    for (const error of results) account(error);
+  };
+
+  /** Only to the group does the virtual MAC say something: which port of the switch is the master's. */
+  const deviceTo = (destination: Address): string =>
+    holder.holding && isMulticast(destination) ? holder.device.name : config.interface;
+
+  const destinationsOf = (family: Family): readonly Address[] => {
+    const peers = config.peers.filter((peer) => peer.family === family);
+    return peers.length > 0 ? peers : [GROUP[family]];
+  };
+
+  const signed = ({ advbase, advskew, demote }: Claim, family: Family): Advertisement => {
+    counter = BigInt.asUintN(64, counter + COUNTER_STEP);
+    const digest = sign(signer, counter);
+    options.onSigned(digest, family);
+    return { vhid: config.vhid, advbase, advskew, demote, counter, digest };
+  };
+
+  const account = (error: Error | undefined): void => {
+    const reason = `cannot send on ${config.interface}`;
+    if (error) {
+      successes = 0;
+      failures++;
+      if (failures < SEND_FAILURES) return;
+      fault("sending", `${reason}: ${error.message}`);
+      if (failures === SEND_FAILURES) handle({ kind: "demote", reason, advskew: DEMOTED_ADVSKEW });
+      return;
+    }
+    counters.sent++;
+    successes++;
+    if (failures < SEND_FAILURES) failures = 0;
+    else if (successes >= SEND_FAILURES) {
+      failures = 0;
+      fault("sending", undefined);
+      handle({ kind: "demote", reason, advskew: 0 });
+    }
+  };
+
+  const fault = (about: string, said: string | undefined): void => {
+    if (faults.get(about) === said) return;
+    if (said === undefined) {
+      faults.delete(about);
+      log.info(`${name}: ${about}: well again`);
+    } else {
+      faults.set(about, said);
+      log.warn(`${name}: ${said}`);
+    }
+    options.onChange();
+  };
+
+  const revive = (): void => {
+    reviveAt = Number.POSITIVE_INFINITY;
+    handle({ kind: "link", up: true, why: "trying again", sources: vhost.sources });
+  };
+
+  return {
+    get config() {
+      return config;
+    },
+    get vhost() {
+      return vhost;
+    },
+    get signer() {
+      return signer;
+    },
+    get since() {
+      return since;
+    },
+    holder,
+    counters,
+    faults,
+    handle,
+    fault,
+    deadline: () =>
+      Math.min(nextDeadline(vhost), vhost.role === "init" ? reviveAt : Number.POSITIVE_INFINITY),
+    wake() {
+      if (reviveAt <= now() && vhost.role === "init") revive();
+      else handle({ kind: "wake" });
+    },
+    reconfigure(next) {
+      const listed = (it: GroupConfig) => it.addresses.map(formatPrefix).join();
+      const readdress = listed(config) !== listed(next);
+      config = next;
+      signer = createSigner(next.vhid, signatureOf(next));
+      if (readdress) todo = todo.then(() => holder.readdress(next.addresses));
+      handle({ kind: "configure", settings: settingsOf(next), readdress });
+    },
+    async settled() {
+      for (let last: Promise<void> | undefined; last !== todo; ) {
+        last = todo;
+        await last;
+      }
+    },
+  };
+}
+
+/** The last words of a host that has left already: 255/255, as a whole packet. */
+export function signBowOut(config: GroupConfig, source: Address, destination: Address): Uint8Array {
+  const signer = createSigner(config.vhid, signatureOf(config));
+  const counter = randomBytes(8).readBigUInt64BE();
+  const ad = { vhid: config.vhid, ...BOW_OUT, demote: 0, counter, digest: sign(signer, counter) };
+  return encodePacket(config, ad, source, destination);
+}
+
+function encodePacket(
+  { compat }: GroupConfig,
+  ad: Advertisement,
+  source: Address,
+  destination: Address,
+): Uint8Array {
+  if (source.family === 4) return encodeIpv4(source, destination, encodeAdvertisement(ad));
+  const summed = compat.checksum6 === "pseudo-header";
+  const pseudo = summed ? pseudoHeader(source, destination, HEADER_BYTES) : undefined;
+  return encodeIpv6(source, destination, encodeAdvertisement(ad, pseudo));
+}

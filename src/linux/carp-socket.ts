@@ -1,0 +1,144 @@
+/**
+ * CARP packets to and from the kernel, by raw sockets of IP protocol 112.
+ *
+ * We listen on the parent interface, where a rival's packets arrive whatever
+ * their Ethernet address, and send whole IP packets through whichever device
+ * the caller names: through the carp device a frame carries the virtual MAC.
+ */
+import { AddressFamily, createSocket, type Socket } from "raw-socket";
+import { type Address, type Family, formatAddress, parseAddress } from "../wire/address.js";
+import { decodePacket, GROUP, type Packet, PROTOCOL_CARP } from "../wire/packet.js";
+
+/** Linux's numbers (asm/socket.h, linux/in.h, linux/in6.h). */
+const SOL_SOCKET = 1;
+const SO_RCVBUF = 8;
+const SO_BINDTODEVICE = 25;
+const SO_RCVBUFFORCE = 33;
+const IPPROTO_IP = 0;
+const IP_MULTICAST_LOOP = 34;
+const IP_ADD_MEMBERSHIP = 35;
+const IPPROTO_IPV6 = 41;
+const IPV6_MULTICAST_LOOP = 19;
+const IPV6_ADD_MEMBERSHIP = 20;
+/** Such a socket sends packets with their header, and receives nothing. */
+const IPPROTO_RAW = 255;
+/** Room for the packets of a busy moment: a master's own must not be lost among a flood. */
+const RECEIVE_BUFFER_BYTES = 4 << 20;
+/** An advertisement with the longest IPv4 header is 96 bytes; anything longer is cut, and still judged. */
+const PACKET_BYTES = 512;
+
+export interface Receiver {
+  close(): void;
+}
+
+export interface Sender {
+  /** Sends a whole IP packet through a device, or says why the kernel would not. */
+  send(packet: Uint8Array, destination: Address, device: string): Promise<Error | undefined>;
+  close(): void;
+}
+
+/**
+ * Listens to CARP on one interface. Throws what the kernel says when the
+ * interface is not there or the capability is missing (CAP_NET_RAW).
+ */
+export function openReceiver(
+  parent: { readonly name: string; readonly index: number },
+  family: Family,
+  onPacket: (packet: Packet) => void,
+  onError: (error: Error) => void,
+): Receiver {
+  const socket = createSocket({
+    protocol: PROTOCOL_CARP,
+    addressFamily: family === 4 ? AddressFamily.IPv4 : AddressFamily.IPv6,
+    bufferSize: PACKET_BYTES,
+  });
+  try {
+    bindToDevice(socket, parent.name);
+    growReceiveBuffer(socket);
+    join(socket, family, parent.index);
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+  // The buffer is used again for the next packet, and decoding copies what it keeps.
+  socket.on("message", (buffer: Buffer, source: string) => {
+    const packet = family === 4 ? decodePacket(buffer) : withoutHeader(buffer, source);
+    if (packet) onPacket(packet);
+  });
+  socket.on("error", onError);
+  return { close: () => void socket.removeAllListeners("message").close() };
+}
+
+export function openSender(): Sender {
+  const sockets = new Map<Family, Socket>();
+  const socketOf = (family: Family): Socket => {
+    const socket = sockets.get(family) ?? openSendSocket(family, () => sockets.delete(family));
+    sockets.set(family, socket);
+    return socket;
+  };
+  return {
+    send(packet, destination, device) {
+      return new Promise((resolve) => {
+        const socket = socketOf(destination.family);
+        const bytes = Buffer.from(packet);
+        const before = () => bindToDevice(socket, device);
+        const after = (error: Error | null) => resolve(error ?? undefined);
+        socket.send(bytes, 0, bytes.length, formatAddress(destination), before, after);
+      });
+    },
+    close() {
+      for (const socket of sockets.values()) socket.close();
+    },
+  };
+}
+
+function openSendSocket(family: Family, onClose: () => void): Socket {
+  const addressFamily = family === 4 ? AddressFamily.IPv4 : AddressFamily.IPv6;
+  const socket = createSocket({ protocol: IPPROTO_RAW, addressFamily });
+  socket.on("error", onClose);
+  socket.on("close", onClose);
+  socket.pauseRecv();
+  if (family === 4) setNumber(socket, IPPROTO_IP, IP_MULTICAST_LOOP, 0);
+  else setNumber(socket, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0);
+  return socket;
+}
+
+/** IPv6 packets come without their header. The prefilter has looked at the hop limit. */
+function withoutHeader(payload: Buffer, sourceText: string): Packet | undefined {
+  const source = parseAddress(sourceText.replace(/%.*$/, ""));
+  return source && { source, destination: GROUP[6], ttl: undefined, payload: Uint8Array.from(payload) };
+}
+
+function bindToDevice(socket: Socket, device: string): void {
+  const name = Buffer.from(`${device}\0`);
+  socket.setOption(SOL_SOCKET, SO_BINDTODEVICE, name, name.length);
+}
+
+function growReceiveBuffer(socket: Socket): void {
+  try {
+    setNumber(socket, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES);
+  } catch {
+    setNumber(socket, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER_BYTES);
+  }
+}
+
+/** `struct ip_mreqn` and `struct ipv6_mreq`: the group, and the interface by its index. */
+function join(socket: Socket, family: Family, index: number): void {
+  const request = Buffer.alloc(family === 4 ? 12 : 20);
+  request.set(GROUP[family].bytes);
+  writeHostInt(request, index, request.length - 4);
+  const [level, option] =
+    family === 4 ? [IPPROTO_IP, IP_ADD_MEMBERSHIP] : [IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP];
+  socket.setOption(level, option, request, request.length);
+}
+
+function setNumber(socket: Socket, level: number, option: number, value: number): void {
+  const bytes = Buffer.alloc(4);
+  writeHostInt(bytes, value, 0);
+  socket.setOption(level, option, bytes, bytes.length);
+}
+
+/** The kernel reads numbers in the host's byte order; Node runs on little-endian Linux alone here. */
+function writeHostInt(buffer: Buffer, value: number, offset: number): void {
+  buffer.writeInt32LE(value, offset);
+}

@@ -1,0 +1,209 @@
+/**
+ * Holds a group's addresses on this board, or sees that they are gone.
+ *
+ * Keeps apart what is wanted and what the kernel says is true. After each
+ * change it asks the kernel; where the answer is not what was wanted it reports
+ * what was said, and tries again until it is.
+ */
+import type { Prefix } from "../wire/address.js";
+import { formatAddress } from "../wire/address.js";
+import {
+  announceCommands,
+  type CarpDevice,
+  claimCommands,
+  createCommands,
+  type DeviceState,
+  destroyCommands,
+  heldAddresses,
+  readDevice,
+  releaseCommands,
+  renewCommands,
+} from "./carp-device.js";
+import type { Ip, Refusal } from "./ip.js";
+import { answerArp, stopAnsweringArp } from "./sysctl.js";
+
+export interface Holder {
+  readonly device: CarpDevice;
+  /** True when the kernel confirmed that all addresses are on. */
+  readonly holding: boolean;
+  /** Makes the device, if there is to be one, and sees that it holds nothing. Says what went wrong. */
+  prepare(): Promise<string | undefined>;
+  /** The parent went, and took the device with it. */
+  lost(): void;
+  /** Puts the addresses on; the kernel announces them. Says what went wrong. */
+  claim(): Promise<string | undefined>;
+  /** Takes them off, and does not rest before they are. */
+  release(): Promise<void>;
+  announce(): Promise<void>;
+  /** Renews the lease, if the last renewal is not too recent. */
+  renew(): void;
+  /** A successor serves: keep the addresses for a moment, but answer no more for them. */
+  fallSilent(): void;
+  /** Looks whether the kernel still agrees, after somebody changed something. */
+  check(): Promise<void>;
+  /** Other addresses; a claim or release is to follow. */
+  readdress(addresses: readonly Prefix[]): Promise<void>;
+  destroy(): Promise<void>;
+}
+
+export interface HolderOptions {
+  readonly ip: Ip;
+  readonly device: CarpDevice;
+  /** Prepares the kernel's settings of a new device; says what could not be set. */
+  readonly tune: (device: string) => readonly string[];
+  /** The parent's own networks, now. */
+  readonly parentPrefixes: () => readonly Prefix[];
+  readonly leaseSeconds: () => number;
+  /** What went wrong, or `undefined` when it is well again. */
+  readonly onFault: (said: string | undefined) => void;
+}
+
+/** With sub-second advertisements the lease is renewed less often than they are sent. */
+const RENEW_EVERY_MS = 250;
+const AGAIN_MS = 200;
+
+export function createHolder(options: HolderOptions): Holder {
+  const { ip, onFault } = options;
+  let device = options.device;
+  let wanted = false;
+  let holding = false;
+  let exists = false;
+  let busy = 0;
+  let renewedAt = Number.NEGATIVE_INFINITY;
+  let mac = device.mac;
+
+  const look = async (
+    commands: readonly string[],
+  ): Promise<[DeviceState | undefined, readonly Refusal[]]> => {
+    busy++;
+    const { answers, refusals } = await ip.run([...commands, `address show dev ${device.name}`]);
+    busy--;
+    const state = readDevice(answers.at(-1));
+    mac = device.mac ?? state?.mac;
+    exists = state !== undefined;
+    return [state, refusals];
+  };
+  const complete = (state: DeviceState | undefined) =>
+    state?.up === true && heldAddresses(device, state).length === device.addresses.length;
+  const empty = (state: DeviceState | undefined) =>
+    heldAddresses(device, state).length === 0 && !(device.mac && state?.up);
+
+  const putOn = async (): Promise<string | undefined> => {
+    renewedAt = performance.now();
+    if (device.mac) answerArp(device.name);
+    const commands = claimCommands(device, options.parentPrefixes(), options.leaseSeconds());
+    const [state, refusals] = await look(commands);
+    if (wanted) holding = complete(state);
+    if (holding || !wanted) return undefined;
+    return describe(refusals) ?? `${device.name} does not hold all addresses although the kernel took them`;
+  };
+
+  const takeOff = async (): Promise<string | undefined> => {
+    const [before] = device.mac ? [undefined] : await look([]);
+    const held = heldAddresses(device, before).filter(({ leased }) => leased);
+    const [state, refusals] = await look(exists ? releaseCommands(device, held) : []);
+    const gone = device.mac ? empty(state) : heldAddresses(device, state).every(({ leased }) => !leased);
+    if (gone) holding = false;
+    return gone
+      ? undefined
+      : (describe(refusals) ?? `${device.name} still holds addresses that were taken off`);
+  };
+
+  /** A release that fails leaves two boards with one address, so the device itself goes if its addresses will not. */
+  const release = async (): Promise<void> => {
+    wanted = false;
+    for (let said = await takeOff(); said !== undefined && !wanted; said = await takeOff()) {
+      onFault(said);
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+      if (device.mac && !wanted) await look([`link delete dev ${device.name}`, ...createCommands(device)]);
+    }
+  };
+
+  return {
+    get device() {
+      return device;
+    },
+    get holding() {
+      return holding;
+    },
+    async prepare() {
+      holding = false;
+      const [found] = await look([]);
+      const foreign = heldAddresses(device, found).filter(({ leased }) => !leased);
+      if (!device.mac && foreign.length > 0) {
+        const list = foreign.map(({ address }) => formatAddress(address)).join(", ");
+        return `${list} is configured on ${device.name} itself: a floating address must belong to no board, remove it there`;
+      }
+      if (device.mac) {
+        const remove = found ? destroyCommands(device) : [];
+        const [made, refusals] = await look([...remove, ...createCommands(device)]);
+        if (!made) return describe(refusals) ?? `${device.name} was not made`;
+        for (const problem of options.tune(device.name)) onFault(problem);
+      }
+      await release();
+      return undefined;
+    },
+    lost() {
+      exists = false;
+      holding = false;
+      wanted = false;
+    },
+    async claim() {
+      wanted = true;
+      return (await putOn()) === undefined ? undefined : putOn();
+    },
+    release,
+    async announce() {
+      if (!holding || !mac) return;
+      const { refusals } = await ip.run(announceCommands(device, mac));
+      const said = describe(refusals);
+      if (said) onFault(said);
+    },
+    renew() {
+      if (!wanted || performance.now() - renewedAt < RENEW_EVERY_MS) return;
+      renewedAt = performance.now();
+      const commands = renewCommands(device, options.parentPrefixes(), options.leaseSeconds());
+      ip.run(commands).then(({ refusals }) => {
+        const said = describe(refusals);
+        if (said && wanted) onFault(said);
+      });
+    },
+    fallSilent() {
+      if (device.mac) stopAnsweringArp(device.name);
+    },
+    async check() {
+      if (busy > 0) return;
+      const [state] = await look([]);
+      if (busy > 0) return;
+      if (wanted && !complete(state)) {
+        holding = false;
+        const said = await putOn();
+        onFault(said ?? `somebody took addresses off ${device.name}: they are back`);
+      } else if (
+        !wanted &&
+        state &&
+        heldAddresses(device, state).some(({ leased }) => leased || device.mac)
+      ) {
+        onFault(`somebody put addresses on ${device.name} that another board holds: they are off`);
+        await release();
+      }
+    },
+    async readdress(addresses) {
+      const kept = new Set(addresses.map(({ address }) => formatAddress(address)));
+      const dropped = device.addresses.filter(({ address }) => !kept.has(formatAddress(address)));
+      const [state] = await look([]);
+      const held = heldAddresses({ ...device, addresses: dropped }, state);
+      await look(releaseCommands({ ...device, mac: undefined }, held));
+      device = { ...device, addresses };
+    },
+    async destroy() {
+      await release();
+      if (device.mac && exists) await look(destroyCommands(device));
+    },
+  };
+}
+
+function describe(refusals: readonly Refusal[]): string | undefined {
+  const [first] = refusals.filter(({ command }) => !command.startsWith("address show"));
+  return first && `ip ${first.command}: ${first.said}`;
+}

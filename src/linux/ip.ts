@@ -1,0 +1,148 @@
+/**
+ * One warm `ip` that carries out commands as they come: no fork stands between
+ * a decision and the address that moves.
+ *
+ * Errors and answers come on one stream, in order. After each batch we ask for
+ * `lo`, whose answer tells where the batch's own output ends. `ip` remembers
+ * the numbers of devices, so it is replaced whenever one may have changed.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+
+/** A command that the kernel or `ip` refused, and what it said. */
+export interface Refusal {
+  readonly command: string;
+  readonly said: string;
+}
+
+export interface Outcome {
+  readonly refusals: readonly Refusal[];
+  /** One element for each command that prints something, in order. */
+  readonly answers: readonly unknown[];
+}
+
+export interface Ip {
+  /** Carries out commands in order, all of them, whether or not one is refused. Never throws. */
+  run(commands: readonly string[]): Promise<Outcome>;
+  /** Starts anew before the next batch: a device went away, and its number with it. */
+  forget(): void;
+  close(): Promise<void>;
+}
+
+/** Not `link show`: `ip` would then print links without addresses for the rest of its life. */
+const PROMPT = "address show dev lo";
+const PROMPT_ANSWER = '[{"ifindex":1,"ifname":"lo"';
+/** Far longer than the kernel takes, and shorter than a backup's patience. */
+const DEADLINE_MS = 2_000;
+
+interface Batch {
+  readonly commands: readonly string[];
+  readonly resolve: (outcome: Outcome) => void;
+  readonly firstLine: number;
+  readonly refusals: Refusal[];
+  readonly answers: unknown[];
+  readonly said: string[];
+  readonly timer: NodeJS.Timeout;
+}
+
+interface Child {
+  readonly process: ChildProcess;
+  readonly batches: Batch[];
+  lines: number;
+  rest: string;
+  exited: Promise<void>;
+}
+
+export function openIp(): Ip {
+  let current: Child | undefined;
+
+  const child = (): Child => {
+    if (current) return current;
+    const started = startChild();
+    current = started;
+    started.exited.then(() => {
+      if (current === started) current = undefined;
+    });
+    return started;
+  };
+  const forget = () => {
+    current?.process.stdin?.end();
+    current = undefined;
+  };
+
+  return {
+    async run(commands) {
+      if (commands.length === 0) return { refusals: [], answers: [] };
+      const outcome = await enqueue(child(), commands);
+      if (outcome.refusals.length > 0) forget();
+      return outcome;
+    },
+    forget,
+    async close() {
+      const last = current;
+      forget();
+      await last?.exited;
+    },
+  };
+}
+
+function startChild(): Child {
+  const process = spawn("sh", ["-c", "exec ip -json -force -batch - 2>&1"], {
+    stdio: ["pipe", "pipe", "ignore"],
+    // Ctrl-C on a terminal is for the daemon, which still needs us on its way out.
+    detached: true,
+  });
+  const exited = new Promise<void>((resolve) => {
+    process.once("error", () => resolve());
+    process.once("close", () => resolve());
+  });
+  const child: Child = { process, batches: [], lines: 0, rest: "", exited };
+  process.stdout.setEncoding("utf8");
+  process.stdout.on("data", (text: string) => read(child, text));
+  process.stdin.on("error", () => {});
+  exited.then(() => {
+    for (const batch of child.batches.splice(0)) fail(batch, "ip has ended");
+  });
+  return child;
+}
+
+function enqueue(child: Child, commands: readonly string[]): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => child.process.kill("SIGKILL"), DEADLINE_MS);
+    const firstLine = child.lines + 1;
+    child.batches.push({ commands, resolve, firstLine, refusals: [], answers: [], said: [], timer });
+    child.lines += commands.length + 1;
+    child.process.stdin?.write([...commands, PROMPT, ""].join("\n"));
+  });
+}
+
+function read(child: Child, text: string): void {
+  const lines = (child.rest + text).split("\n");
+  child.rest = lines.pop() ?? "";
+  for (const line of lines) readLine(child, line);
+}
+
+function readLine(child: Child, line: string): void {
+  const [batch] = child.batches;
+  if (!batch) return;
+  const failed = /^Command failed .*:(\d+)$/.exec(line);
+  if (line.startsWith(PROMPT_ANSWER)) {
+    child.batches.shift();
+    clearTimeout(batch.timer);
+    batch.resolve({ refusals: batch.refusals, answers: batch.answers });
+  } else if (failed) {
+    const command = batch.commands[Number(failed[1]) - batch.firstLine] ?? "";
+    batch.refusals.push({ command, said: batch.said.splice(0).join(" ") });
+  } else if (line.startsWith("[")) {
+    batch.answers.push(...JSON.parse(line));
+  } else {
+    batch.said.push(line);
+  }
+}
+
+function fail(batch: Batch, said: string): void {
+  clearTimeout(batch.timer);
+  batch.resolve({
+    refusals: batch.commands.map((command) => ({ command, said })),
+    answers: batch.answers,
+  });
+}

@@ -1,0 +1,67 @@
+/**
+ * What happens to the board's interfaces, as the kernel reports it: a cable
+ * pulled, an interface gone or back, an address taken away. Says which
+ * interface, and leaves it to the listener to look.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+
+export interface LinkEvent {
+  readonly name: string;
+  /** A lease renewed is only an address that came; one that went is worth a look. */
+  readonly what: "link" | "link-gone" | "address" | "address-gone";
+}
+
+export interface LinkWatch {
+  close(): void;
+}
+
+const RESTART_MS = 200;
+
+/**
+ * Watches until closed. `onRestart` is called each time it starts to listen,
+ * the first time too: anything may have changed before.
+ */
+export function watchLinks(onEvent: (event: LinkEvent) => void, onRestart: () => void): LinkWatch {
+  let closed = false;
+  let child: ChildProcess | undefined;
+  let restart: NodeJS.Timeout | undefined;
+
+  const start = () => {
+    const monitor = spawn("ip", ["-o", "monitor", "link", "address"], {
+      stdio: ["ignore", "pipe", "ignore"],
+      detached: true,
+    });
+    child = monitor;
+    let rest = "";
+    monitor.stdout.setEncoding("utf8").on("data", (text: string) => {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) {
+        const event = readEvent(line);
+        if (event) onEvent(event);
+      }
+    });
+    monitor.once("spawn", onRestart);
+    monitor.once("error", () => {});
+    monitor.once("close", () => {
+      if (!closed) restart = setTimeout(start, RESTART_MS);
+    });
+  };
+  start();
+  return {
+    close() {
+      closed = true;
+      clearTimeout(restart);
+      child?.kill("SIGKILL");
+    },
+  };
+}
+
+/** Reads a line of `ip -o monitor`: `Deleted 3: carp7@eth0: <…` or `2: eth0    inet 192.0.2.1/24 …`. */
+export function readEvent(line: string): LinkEvent | undefined {
+  const match = /^(Deleted )?\d+: ([^\s:@]+)(\S*)\s+(\S+)/.exec(line);
+  if (!match) return undefined;
+  const [, gone, name = "", , kind = ""] = match;
+  const what = kind.startsWith("inet") ? "address" : "link";
+  return { name, what: gone ? `${what}-gone` : what };
+}

@@ -1,0 +1,106 @@
+/**
+ * An interface that groups stand on: whether it is there and its cable too,
+ * which addresses it has, and the sockets that listen on it. It may be missing
+ * at start, and come and go.
+ */
+import { type Address, type Family, formatAddress, isLinkLocal, type Prefix } from "../wire/address.js";
+import type { Packet } from "../wire/packet.js";
+import { type DeviceState, readDevice } from "./carp-device.js";
+import { openReceiver, type Receiver } from "./carp-socket.js";
+import type { Ip } from "./ip.js";
+
+export interface Parent {
+  readonly name: string;
+  readonly state: DeviceState | undefined;
+  /** Why packets cannot be received on it, if so. */
+  readonly deaf: string | undefined;
+  /** Asks the kernel, and tells `onState` what has changed. Calls are served one after the other. */
+  refresh(): Promise<void>;
+  /** Listens for these families from now on. */
+  listen(families: ReadonlySet<Family>): void;
+  close(): void;
+}
+
+export interface ParentOptions {
+  readonly name: string;
+  readonly ip: Ip;
+  readonly onPacket: (packet: Packet) => void;
+  /** `replaced`: it is another device than before, or there is none. */
+  readonly onState: (state: DeviceState | undefined, replaced: boolean) => Promise<void>;
+}
+
+export function createParent({ name, ip, onPacket, onState }: ParentOptions): Parent {
+  let state: DeviceState | undefined;
+  let deaf: string | undefined;
+  let wanted: ReadonlySet<Family> = new Set();
+  let todo = Promise.resolve();
+  let asked = false;
+  const receivers = new Map<Family, Receiver>();
+
+  const deafen = () => {
+    for (const receiver of receivers.values()) receiver.close();
+    receivers.clear();
+    deaf = undefined;
+  };
+  const open = () => {
+    for (const family of wanted) {
+      if (!state?.up || receivers.has(family)) continue;
+      try {
+        const onError = (error: Error) => {
+          deaf = error.message;
+          receivers.delete(family);
+        };
+        receivers.set(family, openReceiver({ name, index: state.index }, family, onPacket, onError));
+        deaf = undefined;
+      } catch (error) {
+        deaf = `cannot listen for IPv${family} on ${name}: ${error instanceof Error ? error.message : error}`;
+      }
+    }
+  };
+  const look = async () => {
+    asked = false;
+    const { answers } = await ip.run([`address show dev ${name}`]);
+    const next = readDevice(answers[0]);
+    const replaced = next?.index !== state?.index;
+    const changed = JSON.stringify(next) !== JSON.stringify(state);
+    state = next;
+    if (replaced) deafen();
+    open();
+    if (changed) await onState(next, replaced);
+  };
+
+  return {
+    name,
+    get state() {
+      return state;
+    },
+    get deaf() {
+      return deaf;
+    },
+    refresh() {
+      // One look that is still to come sees whatever has happened until then.
+      if (!asked) todo = todo.then(look);
+      asked = true;
+      return todo;
+    },
+    listen(families) {
+      wanted = families;
+      open();
+    },
+    close: deafen,
+  };
+}
+
+/** The networks that the interface is in by itself, floating addresses aside. */
+export function ownPrefixes(state: DeviceState | undefined, floating: ReadonlySet<string>): Prefix[] {
+  return (state?.addresses ?? []).filter(({ address }) => !floating.has(formatAddress(address)));
+}
+
+/**
+ * Where our advertisements come from: in IPv6 a link-local address, as OpenBSD
+ * does, else the first of the interface's own addresses.
+ */
+export function sourceOf(own: readonly Prefix[], family: Family): Address | undefined {
+  const ofFamily = own.map(({ address }) => address).filter((address) => address.family === family);
+  return ofFamily.find(isLinkLocal) ?? ofFamily[0];
+}

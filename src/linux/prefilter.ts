@@ -1,0 +1,83 @@
+/**
+ * What the kernel drops before it reaches JavaScript, by nftables: IPv6 packets
+ * that a router has forwarded (their hop limit is not shown to us), virtual
+ * hosts that are not ours, and floods.
+ *
+ * Optional: without `nft` everything else works, and the daemon says so.
+ */
+import { execFile } from "node:child_process";
+
+export interface FilteredInterface {
+  readonly name: string;
+  readonly vhids: readonly number[];
+}
+
+/** Packets dropped by the kernel since the rules were loaded. */
+export type FilterCounters = { readonly [name in "badttl" | "badvhid" | "flooded"]: number };
+
+const TABLE = "carpio";
+/** CARPv2: version, type and authlen as everybody sends them. VRRP on the same interface is left alone. */
+const IS_CARP = "@th,0,8 0x21 @th,24,8 7";
+/** Above what 255 groups at ten advertisements a second send, below what keeps a small board busy. */
+const SOURCE_PACKETS_PER_SECOND = 4_000;
+const DEADLINE_MS = 5_000;
+
+/** Loads the rules for these interfaces in place of earlier ones. Answers with what `nft` said if it failed. */
+export function loadPrefilter(interfaces: readonly FilteredInterface[]): Promise<string | undefined> {
+  return nft(["-f", "-"], prefilterRules(interfaces)).then(({ problem }) => problem);
+}
+
+export async function unloadPrefilter(): Promise<void> {
+  await nft(["-f", "-"], `table inet ${TABLE} {}\ndelete table inet ${TABLE}\n`);
+}
+
+export async function readPrefilter(): Promise<FilterCounters | undefined> {
+  const { output, problem } = await nft(["-j", "list", "counters", "table", "inet", TABLE], "");
+  if (problem) return undefined;
+  const { nftables } = JSON.parse(output) as { nftables: { counter?: { name: string; packets: number } }[] };
+  const packets = (name: string) =>
+    nftables.find(({ counter }) => counter?.name === name)?.counter?.packets ?? 0;
+  return { badttl: packets("badttl"), badvhid: packets("badvhid"), flooded: packets("flooded") };
+}
+
+/** The rules, as a script that replaces the table in one transaction. */
+export function prefilterRules(interfaces: readonly FilteredInterface[]): string {
+  const jumps = interfaces.map(({ name }, i) => `iifname "${name}" meta l4proto 112 jump carp${i}`);
+  const chains = interfaces.map(
+    ({ vhids }, i) => `  chain carp${i} {
+    ip6 hoplimit != 255 counter name badttl drop
+    ${IS_CARP} @th,8,8 != { ${vhids.join(", ")} } counter name badvhid drop
+    update @sources4 { ip saddr limit rate over ${SOURCE_PACKETS_PER_SECOND}/second burst ${SOURCE_PACKETS_PER_SECOND} packets } counter name flooded drop
+    update @sources6 { ip6 saddr limit rate over ${SOURCE_PACKETS_PER_SECOND}/second burst ${SOURCE_PACKETS_PER_SECOND} packets } counter name flooded drop
+  }`,
+  );
+  return `table inet ${TABLE} {}
+delete table inet ${TABLE}
+table inet ${TABLE} {
+  counter badttl {}
+  counter badvhid {}
+  counter flooded {}
+  set sources4 { type ipv4_addr; size 4096; flags dynamic,timeout; timeout 10s; }
+  set sources6 { type ipv6_addr; size 4096; flags dynamic,timeout; timeout 10s; }
+${chains.join("\n")}
+  chain prerouting {
+    type filter hook prerouting priority raw; policy accept;
+    ${jumps.join("\n    ")}
+  }
+}
+`;
+}
+
+function nft(
+  args: readonly string[],
+  input: string,
+): Promise<{ output: string; problem: string | undefined }> {
+  return new Promise((resolve) => {
+    const child = execFile("nft", [...args], { timeout: DEADLINE_MS }, (error, output, said) => {
+      const problem = error && (said.trim().split("\n")[0] || error.message);
+      resolve({ output, problem: problem ?? undefined });
+    });
+    child.stdin?.on("error", () => {});
+    child.stdin?.end(input);
+  });
+}

@@ -1,0 +1,127 @@
+/**
+ * Kernel settings of interfaces under /proc/sys/net: changed where they would
+ * break CARP, and put back.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import type { Family } from "../wire/address.js";
+
+/** What a setting was before we changed it, by its path under /proc/sys/net. */
+export type Changed = Record<string, string>;
+
+interface Setting {
+  readonly family: Family;
+  readonly name: string;
+  readonly value: number;
+}
+
+/** Otherwise the parent answers ARP for the floating address with its own MAC, or drops packets by strict filter. */
+const parentSettings: readonly Setting[] = [
+  { family: 4, name: "arp_ignore", value: 1 },
+  { family: 4, name: "arp_announce", value: 2 },
+];
+/** Where the addresses are on the parent itself, it is the parent that announces them. */
+const announcingSettings: readonly Setting[] = [
+  { family: 4, name: "arp_notify", value: 1 },
+  { family: 4, name: "promote_secondaries", value: 1 },
+  { family: 6, name: "ndisc_notify", value: 1 },
+];
+/** A carp device has no address but the group's, believes no router and asks nobody whether it may. */
+const deviceSettings: readonly Setting[] = [
+  ...parentSettings,
+  ...announcingSettings,
+  { family: 4, name: "rp_filter", value: 2 },
+  { family: 6, name: "disable_ipv6", value: 0 },
+  { family: 6, name: "addr_gen_mode", value: 1 },
+  { family: 6, name: "accept_dad", value: 0 },
+  { family: 6, name: "dad_transmits", value: 0 },
+  { family: 6, name: "accept_ra", value: 0 },
+  { family: 6, name: "autoconf", value: 0 },
+];
+const STRICT = "1";
+const LOOSE = "2";
+
+/** Prepares a carp device; it takes its settings with it when it goes. Answers with what could not be set. */
+export function tuneDevice(device: string, families: readonly Family[]): string[] {
+  return deviceSettings
+    .filter(({ family }) => family === 4 || families.includes(6))
+    .flatMap((it) => apply(device, it, {}));
+}
+
+/**
+ * Prepares a parent, and notes in `changed` what was there before. Answers with
+ * what could not be set.
+ */
+export function tuneParent(
+  parent: string,
+  mac: "virtual" | "interface",
+  families: readonly Family[],
+  changed: Changed,
+): string[] {
+  const wanted =
+    mac === "virtual" ? parentSettings : announcingSettings.filter((it) => families.includes(it.family));
+  const problems = wanted.flatMap((setting) => apply(parent, setting, changed));
+  const filter = Math.max(
+    Number(read("ipv4/conf/all/rp_filter")),
+    Number(read(`ipv4/conf/${parent}/rp_filter`)),
+  );
+  if (mac === "virtual" && String(filter) === STRICT) {
+    problems.push(...apply(parent, { family: 4, name: "rp_filter", value: Number(LOOSE) }, changed));
+  }
+  return problems;
+}
+
+/**
+ * What `all` overrides upwards so that CARP cannot work: the kernel takes the
+ * larger of `all` and the interface's own value.
+ */
+export function overruledSettings(): string[] {
+  const ignore = Number(read("ipv4/conf/all/arp_ignore") ?? 0);
+  if (ignore <= 1) return [];
+  return [
+    `net/ipv4/conf/all/arp_ignore is ${ignore}, wanted 0 or 1: nobody would answer ARP for a floating address`,
+  ];
+}
+
+/** Puts back what was changed, where nobody else has changed it since. */
+export function restoreSettings(changed: Changed): void {
+  for (const [path, before] of Object.entries(changed)) {
+    const [file = "", ours = ""] = path.split("=");
+    if (read(file) === ours) tryWrite(file, before);
+  }
+}
+
+/** While a leaving master holds its addresses for the grace, it must not answer ARP for them: 8 is "never". */
+export function stopAnsweringArp(device: string): void {
+  tryWrite(`ipv4/conf/${device}/arp_ignore`, "8");
+}
+
+export function answerArp(device: string): void {
+  tryWrite(`ipv4/conf/${device}/arp_ignore`, "1");
+}
+
+function apply(device: string, { family, name, value }: Setting, changed: Changed): string[] {
+  const path = `ipv${family}/conf/${device}/${name}`;
+  const before = read(path);
+  if (before === undefined || before === String(value)) return [];
+  if (!tryWrite(path, String(value)))
+    return [`net/${path} is ${before}, wanted ${value}: not allowed to set it`];
+  changed[`${path}=${value}`] ??= before;
+  return [];
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(`/proc/sys/net/${path}`, "utf8").trim();
+  } catch {
+    return undefined;
+  }
+}
+
+function tryWrite(path: string, value: string): boolean {
+  try {
+    writeFileSync(`/proc/sys/net/${path}`, value);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Cleans up after a daemon that died: takes its addresses off the board, puts
+ * the kernel's settings back, and, where it was master, tells the others at
+ * once that the place is free.
+ */
+import type { Config, GroupConfig } from "./config.js";
+import { signBowOut, UNSPECIFIED } from "./group.js";
+import { anyLength, LINK_GROUP, readDevice } from "./linux/carp-device.js";
+import { openSender } from "./linux/carp-socket.js";
+import { waitForGuard } from "./linux/guard.js";
+import { type Ip, openIp } from "./linux/ip.js";
+import { ownPrefixes, sourceOf } from "./linux/parent.js";
+import { unloadPrefilter } from "./linux/prefilter.js";
+import { restoreSettings } from "./linux/sysctl.js";
+import { readLeftover, removeLeftover, takeLock } from "./runtime.js";
+import { formatAddress } from "./wire/address.js";
+import { GROUP } from "./wire/packet.js";
+
+/** One packet can be lost. */
+const BOW_OUTS = 2;
+
+/** Answers with what stood in the way, if anything did. */
+export async function releaseLeftovers(
+  config: Config,
+  say: (line: string) => void,
+): Promise<string | undefined> {
+  const lock = await takeLock();
+  if ("heldBy" in lock) return `carpio is running here, as ${lock.heldBy}: stop it instead`;
+
+  const leftover = readLeftover();
+  if (leftover.guardPid) await waitForGuard(leftover.guardPid);
+  const ip = openIp();
+  await takeOff(ip, config);
+  restoreSettings(leftover.changed ?? {});
+  await unloadPrefilter();
+
+  const served = config.groups.filter((group) =>
+    leftover.serving?.some(({ interface: name, vhid }) => name === group.interface && vhid === group.vhid),
+  );
+  for (const group of served) {
+    const problem = await bowOut(ip, config, group);
+    say(`carp ${group.vhid} on ${group.interface}: ${problem ?? "bowed out"}`);
+  }
+  removeLeftover();
+  await ip.close();
+  lock.release();
+  return undefined;
+}
+
+async function takeOff(ip: Ip, { groups }: Config): Promise<void> {
+  await ip.run([`link delete group ${LINK_GROUP}`]);
+  for (const { interface: name, addresses } of groups.filter(({ mac }) => mac === "interface")) {
+    const { answers } = await ip.run([`address show dev ${name}`]);
+    const leased = readDevice(answers[0])?.addresses.filter((held) => held.leased) ?? [];
+    const ours = leased.filter((held) =>
+      addresses.some((it) => formatAddress(it.address) === formatAddress(held.address)),
+    );
+    await ip.run(anyLength({ name, addresses: ours }));
+  }
+}
+
+/** Says 255/255 from the interface's own MAC: the virtual one is the successor's from now on. */
+async function bowOut(ip: Ip, { groups }: Config, group: GroupConfig): Promise<string | undefined> {
+  const { answers } = await ip.run([`address show dev ${group.interface}`]);
+  const floating = new Set(groups.flatMap((it) => it.addresses.map(({ address }) => formatAddress(address))));
+  const own = ownPrefixes(readDevice(answers[0]), floating);
+  const families = ([4, 6] as const).filter((family) =>
+    group.addresses.some((it) => it.address.family === family),
+  );
+  const sender = openSender();
+  const errors: (Error | undefined)[] = [];
+  for (let i = 0; i < BOW_OUTS; i++) {
+    for (const family of families) {
+      const source = sourceOf(own, family) ?? UNSPECIFIED[family];
+      const peers = group.peers.filter((peer) => peer.family === family);
+      for (const destination of peers.length > 0 ? peers : [GROUP[family]]) {
+        errors.push(await sender.send(signBowOut(group, source, destination), destination, group.interface));
+      }
+    }
+  }
+  sender.close();
+  const failed = errors.find((error) => error !== undefined);
+  return failed && `cannot bow out: ${failed.message}`;
+}

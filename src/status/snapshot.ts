@@ -1,0 +1,127 @@
+/**
+ * One plain object that says all there is to say about this board. The only
+ * view that HTTP, the command line and the lamps get.
+ */
+import { lastHeard, ourClaim, type Role } from "../carp/vhost.js";
+import type { Config } from "../config.js";
+import type { Counters, Group, RoleChange } from "../group.js";
+import type { FilterCounters } from "../linux/prefilter.js";
+import { formatAddress, formatPrefix } from "../wire/address.js";
+
+/** DESIGN's contract: fields may be added, never renamed. */
+export interface Snapshot {
+  readonly name: string;
+  readonly version: string;
+  readonly uptimeSeconds: number;
+  readonly role: Role | "mixed";
+  readonly demotion: { readonly advskew: number; readonly reasons: readonly string[] };
+  readonly carp: readonly GroupSnapshot[];
+  /** Packets that no group is to blame for, and what the kernel dropped before we saw it. */
+  readonly dropped: { readonly [reason in keyof Counters]?: number };
+  readonly prefilter: FilterCounters | null;
+  readonly faults: readonly string[];
+  readonly events: readonly EventSnapshot[];
+}
+
+export interface GroupSnapshot {
+  readonly vhid: number;
+  readonly interface: string;
+  readonly role: Role;
+  readonly why: string;
+  readonly since: string;
+  readonly addresses: readonly string[];
+  /** Whether the kernel confirmed that the addresses are on this board. */
+  readonly holding: boolean;
+  readonly mac: string;
+  readonly advbase: number;
+  readonly advskew: number;
+  readonly advertisedAdvskew: number;
+  readonly preempt: boolean;
+  readonly master: {
+    readonly address: string;
+    readonly advbase: number;
+    readonly advskew: number;
+    readonly heardSecondsAgo: number;
+  } | null;
+  readonly counters: Counters;
+  readonly faults: readonly string[];
+}
+
+export interface EventSnapshot {
+  readonly at: string;
+  readonly vhid: number;
+  readonly interface: string;
+  readonly from: Role;
+  readonly to: Role;
+  readonly why: string;
+}
+
+export interface Observed {
+  readonly config: Config;
+  readonly version: string;
+  readonly uptimeSeconds: number;
+  readonly groups: readonly Group[];
+  /** The MAC of an interface, as far as it is known. */
+  readonly macOf: (name: string) => string;
+  readonly dropped: Snapshot["dropped"];
+  readonly prefilter: FilterCounters | undefined;
+  /** Faults that belong to no group. */
+  readonly faults: readonly string[];
+  readonly events: readonly RoleChange[];
+  readonly now: number;
+}
+
+export function takeSnapshot(observed: Observed): Snapshot {
+  const groups = observed.groups.map((group) => groupSnapshot(group, observed));
+  const reasons = observed.groups.flatMap(({ vhost }) => vhost.demotions);
+  return {
+    name: observed.config.name,
+    version: observed.version,
+    uptimeSeconds: Math.round(observed.uptimeSeconds * 10) / 10,
+    role: overallRole(groups.map(({ role }) => role)),
+    demotion: {
+      advskew: Math.max(0, ...reasons.map(({ advskew }) => advskew)),
+      reasons: [...new Set(reasons.map(({ reason }) => reason))],
+    },
+    carp: groups,
+    dropped: observed.dropped,
+    prefilter: observed.prefilter ?? null,
+    faults: [...observed.faults, ...groups.flatMap(({ faults }) => faults)],
+    events: observed.events.map(({ at, ...event }) => ({ at: at.toISOString(), ...event })),
+  };
+}
+
+/** The role that all groups agree on, else `mixed`; a board with nothing to do is in `init`. */
+export function overallRole(roles: readonly Role[]): Role | "mixed" {
+  const [first = "init", ...others] = roles;
+  return others.every((role) => role === first) ? first : "mixed";
+}
+
+function groupSnapshot(group: Group, { macOf, now }: Observed): GroupSnapshot {
+  const { config, vhost, holder } = group;
+  const heard = vhost.role === "backup" ? lastHeard(vhost) : undefined;
+  return {
+    vhid: config.vhid,
+    interface: config.interface,
+    role: vhost.role,
+    why: vhost.why,
+    since: group.since.toISOString(),
+    addresses: config.addresses.map(formatPrefix),
+    holding: holder.holding,
+    mac: holder.device.mac ?? macOf(config.interface),
+    advbase: config.advbase,
+    advskew: config.advskew,
+    advertisedAdvskew: ourClaim(vhost).advskew,
+    preempt: config.preempt,
+    master: heard
+      ? {
+          address: formatAddress(heard.from),
+          advbase: heard.advbase,
+          advskew: heard.advskew,
+          heardSecondsAgo: Math.round(now - heard.at) / 1000,
+        }
+      : null,
+    counters: { ...group.counters },
+    faults: [...group.faults.values()],
+  };
+}
