@@ -36,7 +36,7 @@ function bytesFor(name: string): Uint8Array {
 
   const targets = ours.map((addon) => `linux ${addon.arch} ${nodeLine(addon.abi)}`).join(", ");
   throw new Error(
-    `this file carries ${name} for ${targets || "no computer at all"}; ` +
+    `this file carries ${name} for ${targets || "no computer"}; ` +
       `this is ${platform} ${arch} Node ${versions.node.split(".")[0]}: build with \`npm run build -- --all\``,
   );
 }

@@ -351,8 +351,8 @@ function readLladdr(text: string, refuse: Refuse): Uint8Array | undefined {
   return unicast ? bytes : refuse(wanted);
 }
 
-function readListen(text: string, refuse: Refuse): Config["status"]["listen"] {
-  if (text === "" || text === "none") return undefined;
+function readListen(text: string, refuse: Refuse): NonNullable<StatusConfig["listen"]> | "off" {
+  if (text === "" || text === "none") return "off";
   const [, v6, other = "", digits] = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text) ?? [];
   const isName = /^(?:[a-z0-9-]+\.)*[a-z][a-z0-9-]*$/i.test(other);
   const hostFits = v6 === undefined ? isIPv4(other) || isName : isIPv6(v6);
@@ -422,7 +422,15 @@ function distance(a: string, b: string): number {
 // What keys may not be together
 
 /** What can be relied on while other values are wrong: those are `undefined` here. */
-type Sketch = Partial<Omit<FileTable, "carp">> & { readonly carp?: readonly (GroupSketch | undefined)[] };
+type Sketch = Partial<Omit<FileTable, "carp" | "maintenance" | "status">> & {
+  readonly carp?: readonly (GroupSketch | undefined)[];
+  readonly maintenance?: Partial<FileTable["maintenance"]>;
+  readonly status?: StatusSketch;
+};
+
+type StatusSketch = Partial<Omit<FileTable["status"], "peers">> & {
+  readonly peers?: readonly (string | undefined)[];
+};
 
 type GroupSketch = Partial<Omit<GroupTable, "addresses" | "peers" | "compat">> & {
   readonly addresses?: readonly (Prefix | undefined)[];
@@ -499,8 +507,8 @@ function compatFaults({ vhid, advbase, compat, ...group }: GroupSketch, path: Ke
   return faults;
 }
 
-function statusFaults(status: Sketch["status"]): Fault[] {
-  if (!status || !("listen" in status) || status.listen || status.token_file === undefined) return [];
+function statusFaults(status: StatusSketch = {}): Fault[] {
+  if (status.listen !== "off" || status.token_file === undefined) return [];
   const found = `${describe(status.token_file)} without a status server`;
   return [{ path: ["status", "token_file"], found, wanted: "status.listen, or no token_file" }];
 }
@@ -515,8 +523,10 @@ interface Entry {
 
 function repeats(sketch: Sketch, lineOf: LineOf): Fault[] {
   const groups = sketch.carp ?? [];
-  const urls = (sketch.status?.peers ?? []).map((url, i): Entry => {
-    return { id: url, path: ["status", "peers", i], shown: url, wanted: "each board once" };
+  const urls = (sketch.status?.peers ?? []).flatMap((url, i): Entry[] => {
+    return url === undefined
+      ? []
+      : [{ id: url, path: ["status", "peers", i], shown: url, wanted: "each board once" }];
   });
   const first = new Map<string, KeyPath>();
   const entries = [...groups.flatMap((group, i) => (group ? entriesOf(group, ["carp", i]) : [])), ...urls];
@@ -558,7 +568,7 @@ function entriesOf(group: GroupSketch, path: KeyPath): Entry[] {
 
 /** What works, but hardly as meant. */
 function oddities(sketch: Sketch): Fault[] {
-  const raised = sketch.maintenance?.advskew ?? ADVSKEW_MAX;
+  const raised = sketch.maintenance?.advskew ?? Infinity;
   const each = (sketch.carp ?? []).flatMap((group, i) =>
     group ? groupOddities(group, ["carp", i], raised) : [],
   );
@@ -632,12 +642,13 @@ function readPasswordFile(path: string, readSecret: ParseOptions["readSecret"]) 
 }
 
 function toConfig(file: FileTable, keys: readonly Uint8Array[], hostname: string): Config {
+  const { listen, token_file: tokenFile, peers } = file.status;
   return {
     name: file.name ?? hostname,
     board: file.board,
     groups: file.carp.map((group, i) => toGroup(group, keys[i] ?? new Uint8Array(KEY_BYTES))),
     maintenance: file.maintenance,
-    status: { listen: file.status.listen, tokenFile: file.status.token_file, peers: file.status.peers },
+    status: { listen: listen === "off" ? undefined : listen, tokenFile, peers },
     panel: file.panel,
   };
 }

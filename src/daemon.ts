@@ -3,13 +3,14 @@
  * snapshot is published. Owns the timer, the interfaces and the groups; the
  * rules are `carp`'s, and only `linux` changes the network.
  */
-import { type Drop, decodeAdvertisement } from "./carp/advertisement.js";
+import type { Drop } from "./carp/advertisement.js";
 import { inspect } from "./carp/inspect.js";
 import { DEMOTED_ADVSKEW } from "./carp/interval.js";
+import { createOwnDigests } from "./carp/own-digests.js";
 import { ourClaim, type Sources } from "./carp/vhost.js";
 import { createClock } from "./clock.js";
+import { createComplaints } from "./complaint.js";
 import type { Config, GroupConfig } from "./config.js";
-import { diagnose } from "./diagnose.js";
 import { createGroup, type Group, leaseSeconds, type RoleChange, settingsOf } from "./group.js";
 import {
   type CarpDevice,
@@ -25,14 +26,14 @@ import { createHolder } from "./linux/holder.js";
 import { openIp } from "./linux/ip.js";
 import { type LinkEvent, watchLinks } from "./linux/link.js";
 import { createParent, ownPrefixes, type Parent, sourceOf } from "./linux/parent.js";
-import { type FilterCounters, loadPrefilter, readPrefilter, unloadPrefilter } from "./linux/prefilter.js";
+import { createPrefilter, unloadPrefilter } from "./linux/prefilter.js";
 import { type Changed, overruledSettings, restoreSettings, tuneDevice, tuneParent } from "./linux/sysctl.js";
 import type { Log } from "./log.js";
 import { readLeftover, removeLeftover, takeLock, writeLeftover } from "./runtime.js";
 import { openStatusServer, type StatusServer } from "./status/server.js";
 import { type Snapshot, takeSnapshot } from "./status/snapshot.js";
 import { version } from "./version.js";
-import { type Family, formatAddress } from "./wire/address.js";
+import { formatAddress } from "./wire/address.js";
 import type { Packet } from "./wire/packet.js";
 
 export interface Daemon {
@@ -44,23 +45,8 @@ export interface Daemon {
 }
 
 const EVENTS_KEPT = 100;
-/** Digests of our own that are remembered, for each interface. */
-const DIGESTS_KEPT = 512;
 /** Everything is looked at again after this long, in case a report was lost. */
 const REVIEW_MS = 5_000;
-/** A packet that is wrong again and again is worth a line this often. */
-const COMPLAIN_EVERY_MS = 60_000;
-
-const complaints: { readonly [K in Drop]: string } = {
-  badttl: "an advertisement came with TTL %, wanted 255: a router has forwarded it",
-  badlen: "an advertisement is shorter than 36 bytes",
-  badver: "an advertisement is not of CARP version 2",
-  badsum: "an advertisement has a wrong checksum",
-  badauth: "an advertisement has a wrong digest: password or addresses differ",
-  badvhid: "an advertisement came in a family in which we have no address of this vhid",
-  looped: "an advertisement of our own came back: a loop, or somebody replays it",
-  foreign: "VRRP uses the number of our vhid: give one of them another",
-};
 
 /** Starts the daemon. Throws a sentence when another one runs here already. */
 export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
@@ -71,15 +57,15 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
   const clock = createClock();
   const ip = openIp();
   await clearAway();
-  let guard = openGuard(onGuardLoss);
+  let guardPid: number | undefined;
+  const guard = openGuard((pid) => {
+    if (guardPid !== undefined) log.warn("the guard has ended; another has started");
+    guardPid = pid;
+  });
   const sender = openSender();
   let config = initial;
   let changed: Changed = {};
-  let prefilter: { problem: string | undefined; counters: FilterCounters | undefined; readAt: number } = {
-    problem: undefined,
-    counters: undefined,
-    readAt: Number.NEGATIVE_INFINITY,
-  };
+  const prefilter = createPrefilter();
   let server: StatusServer | undefined;
   let heard = 0;
   let stopping = false;
@@ -88,8 +74,8 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
   const events: RoleChange[] = [];
   const dropped: { [K in Drop]?: number } = {};
   const faults = new Map<string, string>();
-  const ownDigests = new Map<string, Set<string>>();
-  const complainedAt = new Map<string, number>();
+  const ownDigests = createOwnDigests();
+  const complaints = createComplaints(() => [...groups.values()].map((group) => group.config));
 
   // ---- Packets -------------------------------------------------------------
 
@@ -100,7 +86,7 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
         const group = groups.get(keyOf({ interface: parent, vhid }));
         return group?.vhost.settings.families.includes(family) ? group.signer : undefined;
       },
-      isOurs: (digest, family) => ownDigests.get(parent)?.has(digestKey(digest, family)) ?? false,
+      isOurs: ownDigests.has,
     });
     if (!verdict.ok) {
       drop(parent, packet, verdict.drop, verdict.vhid);
@@ -119,28 +105,15 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
   };
 
   const drop = (parent: string, packet: Packet, reason: Drop, vhid: number | undefined): void => {
-    const group = vhid === undefined ? undefined : groups.get(keyOf({ interface: parent, vhid }));
-    if (group) group.counters[reason]++;
-    else dropped[reason] = (dropped[reason] ?? 0) + 1;
     log.debug("wire", () => `${parent}: ${formatAddress(packet.source)}: dropped, ${reason}`);
-    if (group) complain(parent, group, packet, reason);
-  };
-
-  const reasonOf = (group: Group, { ttl, source, payload }: Packet, reason: Drop): string => {
-    if (reason !== "badauth") return complaints[reason].replace("%", String(ttl));
-    const read = decodeAdvertisement(payload);
-    const all = [...groups.values()].map((it) => it.config);
-    const misfit = read.ok && { advertisement: read.advertisement, source, sourceMac: undefined };
-    return (misfit && diagnose(misfit, [group.config], all)?.hint) || complaints.badauth;
-  };
-
-  const complain = (parent: string, group: Group, packet: Packet, reason: Drop): void => {
-    const source = formatAddress(packet.source);
-    const about = `${parent} ${group.config.vhid} ${source} ${reason}`;
-    if (clock.now() - (complainedAt.get(about) ?? Number.NEGATIVE_INFINITY) < COMPLAIN_EVERY_MS) return;
-    if (complainedAt.size > 1000) complainedAt.clear();
-    complainedAt.set(about, clock.now());
-    log.warn(`carp ${group.config.vhid} on ${parent}: ${source}: ${reasonOf(group, packet, reason)}`);
+    const group = vhid === undefined ? undefined : groups.get(keyOf({ interface: parent, vhid }));
+    if (!group) {
+      dropped[reason] = (dropped[reason] ?? 0) + 1;
+      return;
+    }
+    group.counters[reason]++;
+    const said = complaints.about(packet, reason, group.config, clock.now());
+    if (said) log.warn(said);
   };
 
   // ---- Time ----------------------------------------------------------------
@@ -268,7 +241,7 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
       sender,
       log,
       now: clock.now,
-      onSigned: (digest, family) => rememberDigest(parent, digest, family),
+      onSigned: ownDigests.add,
       onRoleChange: (change) => {
         events.unshift(change);
         events.splice(EVENTS_KEPT);
@@ -278,14 +251,6 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
     });
     groups.set(keyOf(wanted), group);
     return group;
-  };
-
-  const rememberDigest = (parent: string, digest: Uint8Array, family: Family): void => {
-    const digests = ownDigests.get(parent) ?? new Set<string>();
-    ownDigests.set(parent, digests);
-    digests.add(digestKey(digest, family));
-    const [oldest] = digests;
-    if (digests.size > DIGESTS_KEPT && oldest !== undefined) digests.delete(oldest);
   };
 
   const removeGroup = async (group: Group, why: string): Promise<void> => {
@@ -339,32 +304,21 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
 
   // ---- Around it -----------------------------------------------------------
 
-  function onGuardLoss(): void {
-    log.warn("the guard has ended; starting another");
-    guard = openGuard(onGuardLoss);
-    guard.protect(guardCommands([...groups.values()].map(({ holder }) => holder.device)));
-    leaveNote();
-  }
-
   const leaveNote = (): void => {
     const masters = [...groups.values()].filter(({ vhost }) => vhost.role === "master");
     const serving = masters.map(({ config }) => ({ interface: config.interface, vhid: config.vhid }));
-    const problem = writeLeftover({ guardPid: guard.pid, serving, changed });
+    const problem = writeLeftover({ guardPid, serving, changed });
     setFault("runtime", problem && `cannot keep notes for a restart: ${problem}`);
   };
 
-  const refilter = (): void => {
+  const refilter = async (): Promise<void> => {
     const interfaces = [...parents.keys()].map((name) => ({
       name,
       vhids: groupsOn(name).map((it) => it.config.vhid),
     }));
-    loadPrefilter(interfaces.filter(({ vhids }) => vhids.length > 0)).then((problem) => {
-      if (stopping) return;
-      if (problem && problem !== prefilter.problem) {
-        log.warn(`no prefilter: ${problem}. Hop limits of IPv6 advertisements are not checked`);
-      }
-      prefilter = { ...prefilter, problem };
-    });
+    const problem = await prefilter.load(interfaces.filter(({ vhids }) => vhids.length > 0));
+    const cost = "hop limits of IPv6 advertisements are not checked, and floods reach the daemon";
+    if (!stopping) setFault("prefilter", problem && `no prefilter, so ${cost}: ${problem}`);
   };
 
   const setFault = (about: string, said: string | undefined): void => {
@@ -392,11 +346,6 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
   };
 
   const snapshot = async (): Promise<Snapshot> => {
-    const now = clock.now();
-    if (!prefilter.problem && now - prefilter.readAt > 1000) {
-      prefilter = { ...prefilter, readAt: now };
-      prefilter = { ...prefilter, counters: await readPrefilter() };
-    }
     return takeSnapshot({
       config,
       version,
@@ -404,7 +353,7 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
       groups: [...groups.values()],
       macOf: (name) => parents.get(name)?.state?.mac ?? "",
       dropped,
-      prefilter: prefilter.counters,
+      prefilter: await prefilter.counters(),
       faults: [...faults.values()],
       events,
       now: clock.now(),
@@ -473,10 +422,6 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
 
 function keyOf({ interface: parent, vhid }: { readonly interface: string; readonly vhid: number }): string {
   return `${parent} ${vhid}`;
-}
-
-function digestKey(digest: Uint8Array, family: Family): string {
-  return `${family}${Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString("latin1")}`;
 }
 
 /** A new key or another kind of MAC makes another virtual host of it; all else is settings. */

@@ -80,6 +80,8 @@ const USAGE = "usage: carpio decode FILE.pcap|HEX|-i INTERFACE [--json] [--confi
 const NOT_CHECKED = "not checked";
 /** A mistake that was not found is searched for again when somebody could have changed something. */
 const SEARCH_AGAIN_MS = 10_000;
+/** More than can be on a link in earnest. Of a flood with invented sources each would be a search. */
+const PEERS_REMEMBERED = 64;
 /** Stands in for the source of 36 bytes without an IP header. */
 const NOWHERE: Address = { family: 4, bytes: new Uint8Array(4) };
 
@@ -349,7 +351,8 @@ function createSearch(): Search {
   return ({ sighting, fields, suspects, groups }) => {
     if (!fields) return undefined;
     const { source, at = 0 } = sighting;
-    const peer = `${source ? formatAddress(source) : ""} ${fields.vhid}`;
+    const name = `${source ? formatAddress(source) : ""} ${fields.vhid}`;
+    const peer = found.has(name) || found.size < PEERS_REMEMBERED ? name : `others ${fields.vhid}`;
     const earlier = found.get(peer);
     const waiting = earlier && !earlier.theory && Math.abs(at - earlier.at) < SEARCH_AGAIN_MS;
     const misfit = { advertisement: fields, source, sourceMac: sighting.sourceMac };

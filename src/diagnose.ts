@@ -132,8 +132,9 @@ function* otherAddresses(
   others: readonly GroupConfig[],
 ): Generator<readonly [readonly Address[], string]> {
   for (const address of own.length > 1 ? own : []) {
-    const hint = `the peer signs ${formatAddress(address)} alone, as UCARP does: give it a vhid of its own`;
-    if (address.family === 4) yield [[address], hint];
+    const hint = `the peer signs ${formatAddress(address)} alone, as UCARP must`;
+    const cure = "give it a vhid of its own, or add the others there";
+    if (address.family === 4) yield [[address], `${hint}: ${cure}`];
   }
   // OpenBSD and NetBSD put this one on a carp interface by themselves, and NetBSD signs it.
   const automatic = linkLocalOf(advertisement.vhid);

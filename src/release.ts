@@ -31,9 +31,8 @@ export async function releaseLeftovers(
   if (leftover.guardPid) await waitForGuard(leftover.guardPid);
   const ip = openIp();
   await takeOff(ip, config);
-  restoreSettings(leftover.changed ?? {});
-  await unloadPrefilter();
 
+  // The others wait for this, so it comes before the tidying up.
   const served = config.groups.filter((group) =>
     leftover.serving?.some(({ interface: name, vhid }) => name === group.interface && vhid === group.vhid),
   );
@@ -41,8 +40,9 @@ export async function releaseLeftovers(
     const problem = await bowOut(ip, config, group);
     say(`carp ${group.vhid} on ${group.interface}: ${problem ?? "bowed out"}`);
   }
+  restoreSettings(leftover.changed ?? {});
+  await Promise.all([unloadPrefilter(), ip.close()]);
   removeLeftover();
-  await ip.close();
   lock.release();
   return undefined;
 }

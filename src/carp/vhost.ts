@@ -117,6 +117,8 @@ const GRACE_MS = 50;
 const LEAVE_MS = 1_500;
 /** One bow-out may be lost: the second comes after this, the next after twice as long, and so on. */
 const BOW_OUT_AGAIN_MS = 50;
+/** What an equal peer gets, as a part of the interval: more than a packet takes. */
+const HEAD_START = 1 / 4;
 /** Whoever was late by less has not missed anything that is not still in its socket's queue. */
 const DEAF_MS = 250;
 
@@ -197,8 +199,14 @@ function hearMaster(vhost: VirtualHost, { ad, from }: EventOf<"heard">, now: Ins
   if (why) return becomeMaster(heard, now, why);
   // OpenBSD speaks IPv6 for a link-local alone: a family that we do not serve has no timer.
   if (!vhost.settings.families.includes(from.family)) return unchanged(heard);
-  const masterDownAt = { ...vhost.masterDownAt, [from.family]: now + masterDownMs(vhost) };
+  const masterDownAt = { ...vhost.masterDownAt, [from.family]: now + patienceMs(vhost, ad) };
   return unchanged({ ...heard, masterDownAt });
+}
+
+/** Who is demoted bears a healthy master that is slower, too: it would only have to give way to it again. */
+function patienceMs(vhost: VirtualHost, ad: Claim): number {
+  const own = masterDownMs(vhost);
+  return ad.demote < ourClaim(vhost).demote ? Math.max(own, masterDownMs(vhost, ad)) : own;
 }
 
 /**
@@ -215,7 +223,7 @@ function whyTakeOver(vhost: VirtualHost, ad: Claim): string | undefined {
     return "preempting a slower master";
   }
   if (ad.demote > ours.demote) return "master is demoted";
-  if (theirs > masterDownTicks(ours, settings.masterDown)) return "master advertises too slowly";
+  if (ticksToMs(theirs) > patienceMs(vhost, ad)) return "master advertises too slowly";
   return undefined;
 }
 
@@ -238,8 +246,11 @@ function hearRival(vhost: VirtualHost, { ad, from }: EventOf<"heard">, now: Inst
     const tell = now - vhost.announcedAt < ANNOUNCE_AGAIN_MS ? later : announce;
     return inOrder(heard, unheard ? [advertise, tell] : [tell], now);
   }
-  const next = becomeBackup(heard, now, "heard a preferred master");
-  const lost = advertisementTicks(ours) > advertisementTicks(ad) && ours.demote >= ad.demote;
+  const difference = advertisementTicks(ours) - advertisementTicks(ad);
+  const lost = difference > 0 && ours.demote >= ad.demote;
+  // An equal BSD may give way to us at this very moment; if both fall silent, it speaks first.
+  const headStartMs = difference === 0 ? HEAD_START * ticksToMs(advertisementTicks(ours)) : 0;
+  const next = becomeBackup(heard, now, "heard a preferred master", patienceMs(vhost, ad) + headStartMs);
   const reachable = from.bytes.some((byte) => byte !== 0);
   return lost && reachable
     ? { ...next, actions: [...next.actions, { do: "advertise", to: from, ...ours }] }
@@ -251,7 +262,7 @@ function watchMaster(vhost: VirtualHost, _event: EventOf<"wake">, now: Instant):
   const silentSince = Math.min(...Object.values(vhost.masterDownAt));
   if (silentSince > now) return unchanged(vhost);
   if (now - silentSince > Math.max(DEAF_MS, masterDownMs(vhost))) {
-    return unchanged({ ...vhost, masterDownAt: masterDownTimers(vhost, now) });
+    return unchanged({ ...vhost, masterDownAt: masterDownTimers(vhost, now + masterDownMs(vhost)) });
   }
   return becomeMaster(vhost, now, lastHeard(vhost) ? "master timed out" : "no master heard");
 }
@@ -296,7 +307,7 @@ function adjust(vhost: VirtualHost, { reason, advskew }: EventOf<"demote">, now:
 function adopt(vhost: VirtualHost, { settings, readdress }: EventOf<"configure">, now: Instant): Step {
   const next = { ...vhost, settings };
   if (vhost.role === "backup") {
-    const fresh = masterDownTimers(next, now);
+    const fresh = masterDownTimers(next, now + masterDownMs(next));
     const sooner = ([family, at]: [string, Instant]) =>
       [family, Math.min(at, vhost.masterDownAt[Number(family) as Family] ?? at)] as const;
     return unchanged({ ...next, masterDownAt: Object.fromEntries(Object.entries(fresh).map(sooner)) });
@@ -368,8 +379,8 @@ function becomeMaster(vhost: VirtualHost, now: Instant, why: string): Step {
   };
 }
 
-function becomeBackup(vhost: VirtualHost, now: Instant, why: string): Step {
-  const masterDownAt = masterDownTimers(vhost, now);
+function becomeBackup(vhost: VirtualHost, now: Instant, why: string, patience = masterDownMs(vhost)): Step {
+  const masterDownAt = masterDownTimers(vhost, now + patience);
   return {
     vhost: { ...vhost, ...silent, role: "backup", why, masterDownAt },
     actions: [{ do: "enter", role: "backup", why }, ...(vhost.role === "master" ? [released] : [])],
@@ -449,13 +460,12 @@ function overslept({ role, leaving, settings, advertiseAt }: VirtualHost, now: I
   return now - advertiseAt > Math.max(DEAF_MS, ticksToMs(masterDownTicks(settings, settings.masterDown)));
 }
 
-function masterDownMs(vhost: VirtualHost): number {
-  return ticksToMs(masterDownTicks(ourClaim(vhost), vhost.settings.masterDown));
+function masterDownMs(vhost: VirtualHost, claim: Interval = ourClaim(vhost)): number {
+  return ticksToMs(masterDownTicks(claim, vhost.settings.masterDown));
 }
 
-function masterDownTimers(vhost: VirtualHost, now: Instant): VirtualHost["masterDownAt"] {
-  const at = now + masterDownMs(vhost);
-  return Object.fromEntries(vhost.settings.families.map((family) => [family, at]));
+function masterDownTimers({ settings }: VirtualHost, at: Instant): VirtualHost["masterDownAt"] {
+  return Object.fromEntries(settings.families.map((family) => [family, at]));
 }
 
 function remember(vhost: VirtualHost, ad: Claim, from: Address, at: Instant): VirtualHost {

@@ -9,7 +9,6 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 
 export interface Guard {
-  readonly pid: number | undefined;
   /** Replaces what is to be done at the end: lines for `ip -batch`. */
   protect(commands: readonly string[]): void;
   /** Ends it without anything being done. */
@@ -25,27 +24,44 @@ while IFS= read -r line; do commands=$line; done
 /** It needs some 20 ms; longer than this it hangs. */
 const FINISH_MS = 3_000;
 const LOOK_EVERY_MS = 5;
+const RESTART_MS = 100;
 
-/** Starts a guard. `onLoss` is told when it ends before it was dismissed. */
-export function openGuard(onLoss: () => void): Guard {
-  const shell = spawn("sh", ["-c", SCRIPT, NAME], { stdio: ["pipe", "ignore", "ignore"], detached: true });
+/** Starts a guard, and another whenever one is lost; `onStart` is told its process each time. */
+export function openGuard(onStart: (pid: number | undefined) => void): Guard {
+  let commands: readonly string[] = [];
   let dismissed = false;
-  const ended = new Promise<void>((resolve) => {
-    shell.once("error", () => resolve());
-    shell.once("close", () => resolve());
-  });
-  ended.then(() => dismissed || onLoss());
-  shell.stdin.on("error", () => {});
+
+  const start = () => {
+    const shell = spawn("sh", ["-c", SCRIPT, NAME], { stdio: ["pipe", "ignore", "ignore"], detached: true });
+    const ended = new Promise<void>((resolve) => {
+      shell.once("error", () => resolve());
+      shell.once("close", () => resolve());
+    });
+    ended.then(() => {
+      if (!dismissed) setTimeout(restart, RESTART_MS);
+    });
+    shell.stdin.on("error", () => {});
+    return { shell, ended };
+  };
+  let current = start();
+  const tell = () => current.shell.stdin.write(`${commands.join(";")}\n`);
+  const restart = () => {
+    if (dismissed) return;
+    current = start();
+    tell();
+    onStart(current.shell.pid);
+  };
+  onStart(current.shell.pid);
 
   return {
-    pid: shell.pid,
-    protect(commands) {
-      shell.stdin.write(`${commands.join(";")}\n`);
+    protect(wanted) {
+      commands = wanted;
+      tell();
     },
     async dismiss() {
       dismissed = true;
-      shell.stdin.end("dismissed\n");
-      await ended;
+      current.shell.stdin.end("dismissed\n");
+      await current.ended;
     },
   };
 }

@@ -20,24 +20,40 @@ const TABLE = "carpio";
 const IS_CARP = "@th,0,8 0x21 @th,24,8 7";
 /** Above what 255 groups at ten advertisements a second send, below what keeps a small board busy. */
 const SOURCE_PACKETS_PER_SECOND = 4_000;
+const READ_EVERY_MS = 1_000;
 const DEADLINE_MS = 5_000;
 
-/** Loads the rules for these interfaces in place of earlier ones. Answers with what `nft` said if it failed. */
-export function loadPrefilter(interfaces: readonly FilteredInterface[]): Promise<string | undefined> {
-  return nft(["-f", "-"], prefilterRules(interfaces)).then(({ problem }) => problem);
+export interface Prefilter {
+  /** Loads the rules for these interfaces in place of earlier ones. Answers with what `nft` said if it failed. */
+  load(interfaces: readonly FilteredInterface[]): Promise<string | undefined>;
+  /** Read from the kernel at most once a second; `undefined` without a prefilter. */
+  counters(): Promise<FilterCounters | undefined>;
 }
 
+export function createPrefilter(): Prefilter {
+  let loaded = false;
+  let counters: FilterCounters | undefined;
+  let readAt = Number.NEGATIVE_INFINITY;
+  return {
+    async load(interfaces) {
+      const { problem } = await nft(["-f", "-"], prefilterRules(interfaces));
+      loaded = problem === undefined;
+      return problem;
+    },
+    async counters() {
+      if (!loaded) return undefined;
+      if (performance.now() - readAt > READ_EVERY_MS) {
+        readAt = performance.now();
+        counters = await readCounters();
+      }
+      return counters;
+    },
+  };
+}
+
+/** Takes away what this daemon, or one before it, has loaded. */
 export async function unloadPrefilter(): Promise<void> {
   await nft(["-f", "-"], `table inet ${TABLE} {}\ndelete table inet ${TABLE}\n`);
-}
-
-export async function readPrefilter(): Promise<FilterCounters | undefined> {
-  const { output, problem } = await nft(["-j", "list", "counters", "table", "inet", TABLE], "");
-  if (problem) return undefined;
-  const { nftables } = JSON.parse(output) as { nftables: { counter?: { name: string; packets: number } }[] };
-  const packets = (name: string) =>
-    nftables.find(({ counter }) => counter?.name === name)?.counter?.packets ?? 0;
-  return { badttl: packets("badttl"), badvhid: packets("badvhid"), flooded: packets("flooded") };
 }
 
 /** The rules, as a script that replaces the table in one transaction. */
@@ -66,6 +82,15 @@ ${chains.join("\n")}
   }
 }
 `;
+}
+
+async function readCounters(): Promise<FilterCounters | undefined> {
+  const { output, problem } = await nft(["-j", "list", "counters", "table", "inet", TABLE], "");
+  if (problem) return undefined;
+  const { nftables } = JSON.parse(output) as { nftables: { counter?: { name: string; packets: number } }[] };
+  const packets = (name: string) =>
+    nftables.find(({ counter }) => counter?.name === name)?.counter?.packets ?? 0;
+  return { badttl: packets("badttl"), badvhid: packets("badvhid"), flooded: packets("flooded") };
 }
 
 function nft(
