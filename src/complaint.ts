@@ -1,21 +1,25 @@
 /**
- * What to tell the operator about packets that are dropped: once in a while,
- * with the likeliest cause.
+ * What to tell the operator about packets that are dropped. Counters count them
+ * all; a line is written now and then, or a flood would drown the log.
+ *
+ * Names the kind of mistake only. Searching for its cause can take longer than
+ * a peer's patience lasts, so that is left to `carpio decode`.
  */
-import { type Drop, decodeAdvertisement } from "./carp/advertisement.js";
+import type { Drop } from "./carp/advertisement.js";
 import type { Instant } from "./carp/vhost.js";
 import type { GroupConfig } from "./config.js";
-import { diagnose } from "./diagnose.js";
 import { formatAddress } from "./wire/address.js";
 import type { Packet } from "./wire/packet.js";
 
 export interface Complaints {
-  /** A line worth writing now, or `undefined` when the same was said not long ago. */
+  /** A line worth writing now, or `undefined` when enough was said of late. */
   about(packet: Packet, drop: Drop, group: GroupConfig, now: Instant): string | undefined;
 }
 
 /** The same sender with the same mistake is worth a line this often. */
-const EVERY_MS = 60_000;
+const SAME_EVERY_MS = 60_000;
+/** And all of them together one this often. */
+const ANY_EVERY_MS = 1_000;
 /** A flood from many sources is not worth any memory. */
 const REMEMBERED = 1_000;
 
@@ -24,30 +28,25 @@ const sentences: { readonly [D in Drop]: string } = {
   badlen: "an advertisement is shorter than 36 bytes",
   badver: "an advertisement is not of CARP version 2",
   badsum: "an advertisement has a wrong checksum",
-  badauth: "an advertisement has a wrong digest: password or addresses differ",
+  badauth:
+    "an advertisement has a wrong digest: password or addresses differ. `carpio decode -i` finds out which",
   badvhid: "an advertisement came in a family in which this vhid has no address here",
   looped: "an advertisement of our own came back: a loop in the network, or somebody replays it",
   foreign: "VRRP uses the number of our vhid: give one of them another",
 };
 
-export function createComplaints(allGroups: () => readonly GroupConfig[]): Complaints {
+export function createComplaints(): Complaints {
   const saidAt = new Map<string, Instant>();
+  let lastAt = Number.NEGATIVE_INFINITY;
   return {
-    about(packet, drop, group, now) {
-      const source = formatAddress(packet.source);
-      const key = `${group.interface} ${group.vhid} ${source} ${drop}`;
-      if (now - (saidAt.get(key) ?? Number.NEGATIVE_INFINITY) < EVERY_MS) return undefined;
+    about({ source }, drop, { interface: parent, vhid }, now) {
+      if (now - lastAt < ANY_EVERY_MS) return undefined;
+      const key = `${parent} ${vhid} ${formatAddress(source)} ${drop}`;
+      if (now - (saidAt.get(key) ?? Number.NEGATIVE_INFINITY) < SAME_EVERY_MS) return undefined;
       if (saidAt.size >= REMEMBERED) saidAt.clear();
       saidAt.set(key, now);
-      const why = (drop === "badauth" && likeliestCause(packet, group, allGroups())) || sentences[drop];
-      return `carp ${group.vhid} on ${group.interface}: ${source}: ${why}`;
+      lastAt = now;
+      return `carp ${vhid} on ${parent}: ${formatAddress(source)}: ${sentences[drop]}`;
     },
   };
-}
-
-function likeliestCause(packet: Packet, group: GroupConfig, all: readonly GroupConfig[]): string | undefined {
-  const read = decodeAdvertisement(packet.payload);
-  if (!read.ok) return undefined;
-  const misfit = { advertisement: read.advertisement, source: packet.source, sourceMac: undefined };
-  return diagnose(misfit, [group], all)?.hint;
 }

@@ -7,7 +7,7 @@ import type { Drop } from "./carp/advertisement.js";
 import { inspect } from "./carp/inspect.js";
 import { DEMOTED_ADVSKEW } from "./carp/interval.js";
 import { createOwnDigests } from "./carp/own-digests.js";
-import { ourClaim, type Sources } from "./carp/vhost.js";
+import { type Instant, ourClaim, type Sources } from "./carp/vhost.js";
 import { createClock } from "./clock.js";
 import { createComplaints } from "./complaint.js";
 import type { Config, GroupConfig } from "./config.js";
@@ -45,6 +45,9 @@ export interface Daemon {
 }
 
 const EVENTS_KEPT = 100;
+/** How long packets may keep a deadline waiting; longer when the deadline was missed by longer. */
+const LEAST_READ_MS = 2;
+const MOST_READ_MS = 250;
 /** Everything is looked at again after this long, in case a report was lost. */
 const REVIEW_MS = 5_000;
 
@@ -75,7 +78,7 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
   const dropped: { [K in Drop]?: number } = {};
   const faults = new Map<string, string>();
   const ownDigests = createOwnDigests();
-  const complaints = createComplaints(() => [...groups.values()].map((group) => group.config));
+  const complaints = createComplaints();
 
   // ---- Packets -------------------------------------------------------------
 
@@ -96,10 +99,10 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
     const group = groups.get(keyOf({ interface: parent, vhid: advertisement.vhid }));
     if (!group) return;
     group.counters.received++;
+    const { vhid, advbase, advskew, demote } = advertisement;
     log.debug(
       "carp",
-      () =>
-        `${parent}: ${formatAddress(packet.source)} ${JSON.stringify({ ...advertisement, counter: undefined, digest: undefined })}`,
+      () => `${parent}: ${formatAddress(packet.source)}: vhid ${vhid}, ${advbase}/${advskew}, ${demote}`,
     );
     group.handle({ kind: "heard", ad: advertisement, from: packet.source });
   };
@@ -120,18 +123,24 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
 
   const rearm = (): void => {
     const at = Math.min(...[...groups.values()].map((group) => group.deadline()));
-    clock.wakeAt(at, () => afterQueue(tick));
+    clock.wakeAt(at, () => {
+      const lateMs = clock.now() - at;
+      afterQueue(tick, clock.now() + Math.min(Math.max(lateMs, LEAST_READ_MS), MOST_READ_MS));
+    });
   };
 
-  /** What is queued is read before anything is decided: whoever was late may find the answer there. */
-  const afterQueue = (then: () => void): void => {
+  /**
+   * What is queued is read before anything is decided: whoever was late may
+   * find the answer there. A flood does not end, so this does.
+   */
+  const afterQueue = (then: () => void, untilAt: Instant): void => {
     const before = heard;
-    setImmediate(() => (heard === before ? then() : afterQueue(then)));
+    setImmediate(() => (heard === before || clock.now() >= untilAt ? then() : afterQueue(then, untilAt)));
   };
 
   const tick = (): void => {
     const now = clock.now();
-    for (const group of groups.values()) if (group.deadline() <= now) group.wake();
+    for (const group of groups.values()) if (group.deadline() <= now) group.handle({ kind: "wake" });
     rearm();
   };
 
@@ -174,8 +183,11 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
       await group.settled();
       group.holder.lost();
     }
-    if (!state) return group.fault("interface", `there is no interface ${parent}`);
-    group.fault("interface", undefined);
+    const deaf = parents.get(parent)?.deafTo(group.vhost.settings.families);
+    group.fault("interface", state ? deaf : `there is no interface ${parent}`);
+    if (!state) return;
+    // Who cannot hear a master must not believe that there is none.
+    if (deaf) return link(false, deaf);
     if (replaced) {
       const problem = await group.holder.prepare();
       group.fault("addresses", problem);
@@ -213,7 +225,12 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
 
   const review = (): void => {
     for (const parent of parents.values()) parent.refresh();
-    for (const { holder } of groups.values()) if (holder.holding) holder.check();
+    for (const group of groups.values()) {
+      const state = parents.get(group.config.interface)?.state;
+      if (group.holder.holding) group.holder.check();
+      else if (state && group.vhost.role === "init" && group.faults.has("addresses"))
+        connect(group, state, true);
+    }
   };
 
   // ---- Groups --------------------------------------------------------------
@@ -299,7 +316,6 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
       const late = fresh.filter(({ config }) => config.interface === parent.name);
       await Promise.all(late.map((group) => connect(group, parent.state, true)));
     }
-    for (const group of groupsOn(parent.name)) group.fault("receiving", parent.deaf);
   };
 
   // ---- Around it -----------------------------------------------------------

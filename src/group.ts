@@ -75,7 +75,6 @@ export interface Group {
   fault(about: string, said: string | undefined): void;
   /** When `wake` is due. */
   deadline(): Instant;
-  wake(): void;
   /** Takes over new settings without a pause. */
   reconfigure(config: GroupConfig): void;
   /** Resolves when everything asked for so far is done. */
@@ -86,7 +85,6 @@ export interface Group {
 const SEND_FAILURES = 3;
 /** Peers of the BSDs and UCARP count on from ours, so each of our steps leaves them room. */
 const COUNTER_STEP = 0x10000n;
-const REVIVE_MS = 3_000;
 
 export function settingsOf({ vhid, advbase, advskew, preempt, compat, addresses }: GroupConfig): Settings {
   const families = ([4, 6] as const).filter((family) =>
@@ -115,7 +113,6 @@ export function createGroup(options: GroupOptions): Group {
   let waiting = 0;
   let failures = 0;
   let successes = 0;
-  let reviveAt: Instant = Number.POSITIVE_INFINITY;
   const faults = new Map<string, string>();
   const counters: Counters = {
     sent: 0,
@@ -174,7 +171,7 @@ export function createGroup(options: GroupOptions): Group {
     }
   };
 
-  /** A master that cannot hold the addresses leaves, so that another may, and tries again later. */
+  /** A master that cannot hold the addresses leaves, so that another may; the next review tries again. */
   const claim = async (): Promise<void> => {
     const said = await holder.claim();
     fault("addresses", said);
@@ -183,7 +180,6 @@ export function createGroup(options: GroupOptions): Group {
     if (vhost.role !== "master") return;
     handle({ kind: "demote", reason, advskew: DEMOTED_ADVSKEW });
     handle({ kind: "stop", why: reason });
-    reviveAt = now() + REVIVE_MS;
   };
 
   const advertise = async (claim: Claim, to: Address | undefined): Promise<void> => {
@@ -255,11 +251,6 @@ export function createGroup(options: GroupOptions): Group {
     options.onChange();
   };
 
-  const revive = (): void => {
-    reviveAt = Number.POSITIVE_INFINITY;
-    handle({ kind: "link", up: true, why: "trying again", sources: vhost.sources });
-  };
-
   return {
     get config() {
       return config;
@@ -278,12 +269,7 @@ export function createGroup(options: GroupOptions): Group {
     faults,
     handle,
     fault,
-    deadline: () =>
-      Math.min(nextDeadline(vhost), vhost.role === "init" ? reviveAt : Number.POSITIVE_INFINITY),
-    wake() {
-      if (reviveAt <= now() && vhost.role === "init") revive();
-      else handle({ kind: "wake" });
-    },
+    deadline: () => nextDeadline(vhost),
     reconfigure(next) {
       const listed = (it: GroupConfig) => it.addresses.map(formatPrefix).join();
       const readdress = listed(config) !== listed(next);

@@ -195,12 +195,12 @@ function hearMaster(vhost: VirtualHost, { ad, from }: EventOf<"heard">, now: Ins
   const why = whyTakeOver(vhost, ad);
   if (why && alreadySucceeded(vhost, from, now)) return unchanged(vhost);
 
-  const heard = remember(vhost, ad, from, now);
-  if (why) return becomeMaster(heard, now, why);
+  const masters = remember(vhost, ad, from, now);
+  if (why) return becomeMaster({ ...vhost, masters }, now, why);
   // OpenBSD speaks IPv6 for a link-local alone: a family that we do not serve has no timer.
-  if (!vhost.settings.families.includes(from.family)) return unchanged(heard);
+  if (!vhost.settings.families.includes(from.family)) return unchanged({ ...vhost, masters });
   const masterDownAt = { ...vhost.masterDownAt, [from.family]: now + patienceMs(vhost, ad) };
-  return unchanged({ ...heard, masterDownAt });
+  return unchanged({ ...vhost, masters, masterDownAt });
 }
 
 /** Who is demoted bears a healthy master that is slower, too: it would only have to give way to it again. */
@@ -239,7 +239,7 @@ function hearRival(vhost: VirtualHost, { ad, from }: EventOf<"heard">, now: Inst
   if (vhost.leaving) return isBowOut(ad) ? unchanged(vhost) : hearSuccessor(vhost, vhost.leaving, now);
 
   const ours = ourClaim(vhost);
-  const heard = remember(vhost, ad, from, now);
+  const heard = { ...vhost, masters: remember(vhost, ad, from, now) };
   if (!yieldsTo(vhost, ad, from)) {
     // Whoever bows out to a master has not heard it yet, and would serve beside it for longer.
     const unheard = isBowOut(ad) && now - spokeAt(vhost) >= BOW_OUT_AGAIN_MS / 2;
@@ -468,9 +468,9 @@ function masterDownTimers({ settings }: VirtualHost, at: Instant): VirtualHost["
   return Object.fromEntries(settings.families.map((family) => [family, at]));
 }
 
-function remember(vhost: VirtualHost, ad: Claim, from: Address, at: Instant): VirtualHost {
+function remember({ masters }: VirtualHost, ad: Claim, from: Address, at: Instant): VirtualHost["masters"] {
   const { advbase, advskew, demote } = ad;
-  return { ...vhost, masters: { ...vhost.masters, [from.family]: { advbase, advskew, demote, from, at } } };
+  return { ...masters, [from.family]: { advbase, advskew, demote, from, at } };
 }
 
 type TimedStep = (vhost: VirtualHost, now: Instant) => Step;

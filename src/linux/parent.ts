@@ -12,8 +12,8 @@ import type { Ip } from "./ip.js";
 export interface Parent {
   readonly name: string;
   readonly state: DeviceState | undefined;
-  /** Why packets cannot be received on it, if so. */
-  readonly deaf: string | undefined;
+  /** Why packets of these families cannot be received on it, if so. */
+  deafTo(families: readonly Family[]): string | undefined;
   /** Asks the kernel, and tells `onState` what has changed. Calls are served one after the other. */
   refresh(): Promise<void>;
   /** Listens for these families from now on. */
@@ -31,7 +31,7 @@ export interface ParentOptions {
 
 export function createParent({ name, ip, onPacket, onState }: ParentOptions): Parent {
   let state: DeviceState | undefined;
-  let deaf: string | undefined;
+  const deaf = new Map<Family, string>();
   let wanted: ReadonlySet<Family> = new Set();
   let todo = Promise.resolve();
   let asked = false;
@@ -40,20 +40,18 @@ export function createParent({ name, ip, onPacket, onState }: ParentOptions): Pa
   const deafen = () => {
     for (const receiver of receivers.values()) receiver.close();
     receivers.clear();
-    deaf = undefined;
   };
   const open = () => {
+    deaf.clear();
     for (const family of wanted) {
       if (!state?.up || receivers.has(family)) continue;
       try {
-        const onError = (error: Error) => {
-          deaf = error.message;
-          receivers.delete(family);
-        };
+        // The next look opens it again.
+        const onError = () => receivers.delete(family);
         receivers.set(family, openReceiver({ name, index: state.index }, family, onPacket, onError));
-        deaf = undefined;
       } catch (error) {
-        deaf = `cannot listen for IPv${family} on ${name}: ${error instanceof Error ? error.message : error}`;
+        const said = error instanceof Error ? error.message : error;
+        deaf.set(family, `cannot listen for IPv${family} on ${name}: ${said}`);
       }
     }
   };
@@ -62,11 +60,11 @@ export function createParent({ name, ip, onPacket, onState }: ParentOptions): Pa
     const { answers } = await ip.run([`address show dev ${name}`]);
     const next = readDevice(answers[0]);
     const replaced = next?.index !== state?.index;
-    const changed = JSON.stringify(next) !== JSON.stringify(state);
+    const before = JSON.stringify([state, [...deaf]]);
     state = next;
     if (replaced) deafen();
     open();
-    if (changed) await onState(next, replaced);
+    if (JSON.stringify([state, [...deaf]]) !== before) await onState(next, replaced);
   };
 
   return {
@@ -74,9 +72,7 @@ export function createParent({ name, ip, onPacket, onState }: ParentOptions): Pa
     get state() {
       return state;
     },
-    get deaf() {
-      return deaf;
-    },
+    deafTo: (families) => families.map((family) => deaf.get(family)).find((said) => said !== undefined),
     refresh() {
       // One look that is still to come sees whatever has happened until then.
       if (!asked) todo = todo.then(look);
