@@ -75,14 +75,14 @@ const compilers = {
 
 /** The targets of one build: this computer's, or those of a release. */
 export function targets(all) {
-  if (all)
-    return Object.keys(compilers).flatMap((arch) => nodes.map((node) => ({ arch, node, pinned: true })));
+  const known = Object.keys(compilers);
+  if (all) return known.flatMap((arch) => nodes.map((node) => ({ arch, node, pinned: true })));
 
   const node = nodes.find(({ abi }) => abi === process.versions.modules);
-  const known = `Linux on ${Object.keys(compilers).join(" or ")} with Node ${nodes.map(({ major }) => major).join(", ")}`;
-  if (node === undefined || process.platform !== "linux" || !(process.arch in compilers)) {
-    const here = `${process.platform} on ${process.arch} with Node ${process.versions.node}`;
-    throw new Error(`addons are built for ${known}; this is ${here}`);
+  if (node === undefined || process.platform !== "linux" || !known.includes(process.arch)) {
+    const wanted = `linux on ${known.join(" or ")} with Node ${nodes.map(({ major }) => major).join(", ")}`;
+    const found = `${process.platform} on ${process.arch} with Node ${process.versions.node}`;
+    throw new Error(`found ${found}, wanted ${wanted}`);
   }
   return [{ arch: process.arch, node, pinned: false }];
 }
@@ -97,10 +97,8 @@ export function compileAddons(wanted, say) {
   for (const target of wanted) {
     const headers = headersFor(target, say);
     for (const addon of addons) {
-      const fresh = compile(addon, target, headers);
-      say(
-        `${addon.name} for linux ${target.arch}, Node ${target.node.major}: ${fresh ? "compiled" : "up to date"}`,
-      );
+      const done = compile(addon, target, headers) ? "compiled" : "up to date";
+      say(`${addon.name} for linux ${target.arch}, Node ${target.node.major}: ${done}`);
     }
   }
   // A Node outside our lines can still build the release; it has no use for these copies.
@@ -112,8 +110,8 @@ export function compileAddons(wanted, say) {
 
 /**
  * One addon for one target. The compiler runs in the project's root with
- * relative paths and stands for the headers' place by another name, because
- * assertions put file names into the result.
+ * relative paths, and gives the headers' folder a fixed name, because assertions
+ * put file names into the result.
  */
 function compile(addon, target, headers) {
   const output = addonFile(addon, target);

@@ -3,6 +3,7 @@
  * snapshot is published. Owns the timer, the interfaces and the groups; the
  * rules are `carp`'s, and only `linux` changes the network.
  */
+import { boardName } from "./board.js";
 import type { Drop } from "./carp/advertisement.js";
 import { inspect } from "./carp/inspect.js";
 import { DEMOTED_ADVSKEW } from "./carp/interval.js";
@@ -18,7 +19,7 @@ import {
   deviceName,
   guardCommands,
   LINK_GROUP,
-  virtualMac,
+  readDevice,
 } from "./linux/carp-device.js";
 import { openSender } from "./linux/carp-socket.js";
 import { openGuard, waitForGuard } from "./linux/guard.js";
@@ -34,6 +35,7 @@ import { openStatusServer, type StatusServer } from "./status/server.js";
 import { type Snapshot, takeSnapshot } from "./status/snapshot.js";
 import { version } from "./version.js";
 import { formatAddress } from "./wire/address.js";
+import { virtualMac } from "./wire/mac.js";
 import type { Packet } from "./wire/packet.js";
 
 export interface Daemon {
@@ -72,6 +74,9 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
   let server: StatusServer | undefined;
   let heard = 0;
   let stopping = false;
+  let rearming = false;
+  let noting = false;
+  let floating: ReadonlySet<string> = new Set();
   const groups = new Map<string, Group>();
   const parents = new Map<string, Parent>();
   const events: RoleChange[] = [];
@@ -121,7 +126,14 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
 
   // ---- Time ----------------------------------------------------------------
 
+  /** Many groups may change in one turn of the loop; one look at all of them is enough. */
   const rearm = (): void => {
+    if (!rearming) queueMicrotask(setAlarm);
+    rearming = true;
+  };
+
+  const setAlarm = (): void => {
+    rearming = false;
     const at = Math.min(...[...groups.values()].map((group) => group.deadline()));
     clock.wakeAt(at, () => {
       const lateMs = clock.now() - at;
@@ -149,15 +161,8 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
   const groupsOn = (parent: string): Group[] =>
     [...groups.values()].filter(({ config }) => config.interface === parent);
 
-  const floating = (): Set<string> =>
-    new Set(
-      [...groups.values()].flatMap(({ config }) =>
-        config.addresses.map(({ address }) => formatAddress(address)),
-      ),
-    );
-
   const sourcesOn = (parent: string): Sources => {
-    const own = ownPrefixes(parents.get(parent)?.state, floating());
+    const own = ownPrefixes(parents.get(parent)?.state, floating);
     const sources = ([4, 6] as const).map((family) => [family, sourceOf(own, family)] as const);
     return Object.fromEntries(sources.filter(([, address]) => address));
   };
@@ -220,14 +225,26 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
   const onLinkEvent = ({ name, what }: LinkEvent): void => {
     parents.get(name)?.refresh();
     const mustLook = what === "link" || what === "address-gone" || what === "link-gone";
-    for (const { holder } of groups.values()) if (mustLook && holder.device.name === name) holder.check();
+    for (const group of groups.values()) if (mustLook && group.holder.device.name === name) lookAgain(group);
   };
 
-  const review = (): void => {
+  /** Whoever was stopped for long finds out first that it is master no more, or it would put addresses back. */
+  const lookAgain = (group: Group): void => {
+    const look = (): void => {
+      if (group.deadline() <= clock.now()) group.handle({ kind: "wake" });
+      group.holder.check();
+    };
+    afterQueue(look, clock.now() + LEAST_READ_MS);
+  };
+
+  const review = async (): Promise<void> => {
     for (const parent of parents.values()) parent.refresh();
+    const { answers } = await ip.run([`address show group ${LINK_GROUP}`]);
+    const found = answers.map(readDevice);
     for (const group of groups.values()) {
       const state = parents.get(group.config.interface)?.state;
-      if (group.holder.holding) group.holder.check();
+      const { holder } = group;
+      if (holder.holding) holder.check(found.find((device) => device?.name === holder.device.name));
       else if (state && group.vhost.role === "init" && group.faults.has("addresses"))
         connect(group, state, true);
     }
@@ -248,7 +265,7 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
       ip,
       device,
       tune: (name) => tuneDevice(name, settingsOf(group.config).families),
-      parentPrefixes: () => ownPrefixes(parents.get(parent)?.state, floating()),
+      parentPrefixes: () => ownPrefixes(parents.get(parent)?.state, floating),
       leaseSeconds: () => leaseSeconds(group.config, ourClaim(group.vhost)),
       onFault: (said) => group.fault("device", said),
     });
@@ -270,20 +287,22 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
     return group;
   };
 
-  const removeGroup = async (group: Group, why: string): Promise<void> => {
+  const leave = async (group: Group, why: string): Promise<void> => {
     group.handle({ kind: "stop", why });
-    await untilInit(group);
-    await group.holder.destroy();
-    groups.delete(keyOf(group.config));
-  };
-
-  const untilInit = async (group: Group): Promise<void> => {
     while (group.vhost.role !== "init") await new Promise((resolve) => setTimeout(resolve, 5));
     await group.settled();
   };
 
+  const removeGroup = async (group: Group, why: string): Promise<void> => {
+    await leave(group, why);
+    await group.holder.destroy();
+    groups.delete(keyOf(group.config));
+  };
+
   /** Opens and closes interfaces so that each group has one, and no other is touched. */
   const arrange = async (fresh: readonly Group[]): Promise<void> => {
+    const prefixes = [...groups.values()].flatMap(({ config }) => config.addresses);
+    floating = new Set(prefixes.map(({ address }) => formatAddress(address)));
     const names = new Set([...groups.values()].map(({ config }) => config.interface));
     for (const [name, parent] of parents) {
       if (names.has(name)) continue;
@@ -321,6 +340,12 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
   // ---- Around it -----------------------------------------------------------
 
   const leaveNote = (): void => {
+    if (!noting) queueMicrotask(writeNote);
+    noting = true;
+  };
+
+  const writeNote = (): void => {
+    noting = false;
     const masters = [...groups.values()].filter(({ vhost }) => vhost.role === "master");
     const serving = masters.map(({ config }) => ({ interface: config.interface, vhid: config.vhid }));
     const problem = writeLeftover({ guardPid, serving, changed });
@@ -365,6 +390,7 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
     return takeSnapshot({
       config,
       version,
+      board: boardName(config.board),
       uptimeSeconds: (performance.now() - startedAt) / 1000,
       groups: [...groups.values()],
       macOf: (name) => parents.get(name)?.state?.mac ?? "",
@@ -421,7 +447,9 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
       if (stopping) return;
       stopping = true;
       clearInterval(reviews);
-      await Promise.all([...groups.values()].map((group) => removeGroup(group, why)));
+      await Promise.all([...groups.values()].map((group) => leave(group, why)));
+      // One command for all devices takes less time than one of them alone.
+      await ip.run([`link delete group ${LINK_GROUP}`]);
       clock.stop();
       watch.close();
       server?.close();

@@ -18,8 +18,8 @@ import {
 import { createSigner, type Signer } from "./carp/digest.js";
 import { type Arrival, inspect, inspectHeader } from "./carp/inspect.js";
 import { isBowOut } from "./carp/interval.js";
-import { describeProblem, type GroupConfig, readConfig } from "./config.js";
-import { diagnose, diagnoseVhid, signatureOf, type Theory } from "./diagnose.js";
+import { describeProblem, type GroupConfig, readConfig, signatureOf } from "./config.js";
+import { diagnose, diagnoseVhid, type Theory } from "./diagnose.js";
 import { type Address, type Family, formatAddress } from "./wire/address.js";
 import { decodePacket, type Packet } from "./wire/packet.js";
 import { ethernet, readPcap } from "./wire/pcap.js";

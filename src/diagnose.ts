@@ -7,7 +7,7 @@
  */
 import type { Advertisement } from "./carp/advertisement.js";
 import { createSigner, KEY_BYTES, PASSPHRASE_BYTES, type Signature, verifyDigest } from "./carp/digest.js";
-import type { GroupConfig } from "./config.js";
+import { type GroupConfig, signatureOf } from "./config.js";
 import { type Address, formatAddress, isLinkLocal, sameAddress } from "./wire/address.js";
 
 /** A packet whose digest fits no group as configured. */
@@ -27,11 +27,6 @@ export interface Theory {
 
 /** With more addresses than this not every subset is tried, nor every neighbour. */
 const ADDRESSES_TRIED = 8;
-
-export function signatureOf({ key, addresses, compat }: GroupConfig): Signature {
-  const { order, linkLocal, lladdr } = compat;
-  return { key, addresses: addresses.map(({ address }) => address), order, linkLocal, lladdr };
-}
 
 /**
  * The mistake that explains a misfit with one of the suspects, the groups of

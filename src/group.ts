@@ -21,8 +21,7 @@ import {
   type VhostEvent,
   type VirtualHost,
 } from "./carp/vhost.js";
-import type { GroupConfig } from "./config.js";
-import { signatureOf } from "./diagnose.js";
+import { type GroupConfig, signatureOf } from "./config.js";
 import type { Sender } from "./linux/carp-socket.js";
 import type { Holder } from "./linux/holder.js";
 import type { Log } from "./log.js";

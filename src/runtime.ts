@@ -29,6 +29,7 @@ export interface Lock {
 
 const LOCK = "\0carpio";
 const FILE = "daemon.json";
+const ANSWER_MS = 1_000;
 
 export function runtimeDirectory(): string {
   return process.env["RUNTIME_DIRECTORY"] || "/run/carpio";
@@ -79,6 +80,8 @@ function holder(): Promise<string> {
   return new Promise((resolve) => {
     let pid = "";
     const socket = connect({ path: LOCK });
+    // One that hangs does not answer, and holds it all the same.
+    socket.setTimeout(ANSWER_MS, () => socket.destroy());
     socket.setEncoding("utf8").on("data", (text: string) => {
       pid += text;
     });

@@ -30,11 +30,6 @@ export interface CarpDevice {
   readonly addresses: readonly Prefix[];
 }
 
-/** 00:00:5e:00:01:VHID, for IPv6 too. */
-export function virtualMac(vhid: number): string {
-  return `00:00:5e:00:01:${vhid.toString(16).padStart(2, "0")}`;
-}
-
 /** `carp7`, or, where that is taken by another interface's vhid 7, `carp7.eth1`. Linux allows 15 bytes. */
 export function deviceName(vhid: number, parent: string, taken: ReadonlySet<string>): string {
   const plain = `carp${vhid}`;
@@ -67,8 +62,13 @@ export function claimCommands(
   parentPrefixes: readonly Prefix[],
   leaseSeconds: number,
 ): string[] {
-  const up = device.mac ? [`link set dev ${device.name} up`] : [];
-  return [...renewCommands(device, parentPrefixes, leaseSeconds), ...up];
+  const on = renewCommands(device, parentPrefixes, leaseSeconds);
+  if (!device.mac) return on;
+  // Linux gives an IPv6 address its route only where the link is up already.
+  const routeless = ({ address }: Prefix) => address.family === 6 && !isInNetworkOf(address, parentPrefixes);
+  const again = { ...device, addresses: device.addresses.filter(routeless) };
+  const up = `link set dev ${device.name} up`;
+  return [...on, up, ...renewCommands(again, parentPrefixes, leaseSeconds)];
 }
 
 /** The same addresses with a full lifetime again. */
@@ -79,7 +79,7 @@ export function renewCommands(
 ): string[] {
   return device.addresses.map((prefix) => {
     const { address } = prefix;
-    const known = parentPrefixes.some((own) => inPrefix(address, own));
+    const known = isInNetworkOf(address, parentPrefixes);
     const text = known ? `${formatAddress(address)}/${hostLength(address)}` : formatPrefix(prefix);
     const dad = address.family === 6 ? " nodad" : "";
     return `address replace ${text} dev ${device.name} valid_lft ${leaseSeconds} preferred_lft ${leaseSeconds}${dad}`;
@@ -104,6 +104,7 @@ export function guardCommands(devices: readonly CarpDevice[]): string[] {
 }
 
 export interface DeviceState {
+  readonly name: string;
   readonly index: number;
   readonly up: boolean;
   /** The interface is up and its cable too. */
@@ -120,10 +121,17 @@ export interface HeldAddress extends Prefix {
 /** What `address show dev` answers, read. `undefined` when there is no such device. */
 export function readDevice(answer: unknown): DeviceState | undefined {
   const link = answer as
-    | { ifindex: number; flags: string[]; address?: string; addr_info?: Record<string, unknown>[] }
+    | {
+        ifname: string;
+        ifindex: number;
+        flags: string[];
+        address?: string;
+        addr_info?: Record<string, unknown>[];
+      }
     | undefined;
   if (!link?.flags) return undefined;
   return {
+    name: link.ifname,
     index: link.ifindex,
     up: link.flags.includes("UP"),
     running: link.flags.includes("UP") && link.flags.includes("LOWER_UP"),
@@ -140,6 +148,10 @@ export function readDevice(answer: unknown): DeviceState | undefined {
 export function heldAddresses(device: CarpDevice, state: DeviceState | undefined): HeldAddress[] {
   const wanted = new Set(device.addresses.map(({ address }) => formatAddress(address)));
   return (state?.addresses ?? []).filter(({ address }) => wanted.has(formatAddress(address)));
+}
+
+function isInNetworkOf(address: Address, parentPrefixes: readonly Prefix[]): boolean {
+  return parentPrefixes.some((own) => inPrefix(address, own));
 }
 
 function hostLength({ family }: Address): number {

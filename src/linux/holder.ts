@@ -39,8 +39,8 @@ export interface Holder {
   renew(): void;
   /** A successor serves: keep the addresses for a moment, but answer no more for them. */
   fallSilent(): void;
-  /** Looks whether the kernel still agrees, after somebody changed something. */
-  check(): Promise<void>;
+  /** Sees whether the kernel still agrees; asks it, unless its answer is known already. */
+  check(known?: DeviceState): Promise<void>;
   /** Other addresses; a claim or release is to follow. */
   readdress(addresses: readonly Prefix[]): Promise<void>;
   destroy(): Promise<void>;
@@ -61,6 +61,8 @@ export interface HolderOptions {
 /** With sub-second advertisements the lease is renewed less often than they are sent. */
 const RENEW_EVERY_MS = 250;
 const AGAIN_MS = 200;
+/** An announcement that follows a claim at once says what the kernel has just said. */
+const ANNOUNCED_MS = 20;
 
 export function createHolder(options: HolderOptions): Holder {
   const { ip, onFault } = options;
@@ -70,6 +72,7 @@ export function createHolder(options: HolderOptions): Holder {
   let exists = false;
   let busy = 0;
   let renewedAt = Number.NEGATIVE_INFINITY;
+  let announcedAt = Number.NEGATIVE_INFINITY;
   let mac = device.mac;
 
   const look = async (
@@ -88,18 +91,26 @@ export function createHolder(options: HolderOptions): Holder {
   const empty = (state: DeviceState | undefined) =>
     heldAddresses(device, state).length === 0 && !(device.mac && state?.up);
 
+  /** Every command is acknowledged by the kernel, so nothing refused means that all addresses are on. */
   const putOn = async (): Promise<string | undefined> => {
     renewedAt = performance.now();
     if (device.mac) answerArp(device.name);
-    const commands = claimCommands(device, options.parentPrefixes(), options.leaseSeconds());
-    const [state, refusals] = await look(commands);
-    if (wanted) holding = complete(state);
-    if (holding || !wanted) return undefined;
-    return describe(refusals) ?? `${device.name} does not hold all addresses although the kernel took them`;
+    const { refusals } = await ip.run(
+      claimCommands(device, options.parentPrefixes(), options.leaseSeconds()),
+    );
+    if (!wanted) return undefined;
+    holding = refusals.length === 0;
+    return describe(refusals);
+  };
+
+  const quiet = async (): Promise<[undefined]> => {
+    if (exists) await ip.run([`link set dev ${device.name} down`]);
+    return [undefined];
   };
 
   const takeOff = async (): Promise<string | undefined> => {
-    const [before] = device.mac ? [undefined] : await look([]);
+    // Where many groups leave at once, no address is served while another's is still being flushed.
+    const [before] = await (device.mac ? quiet() : look([]));
     const held = heldAddresses(device, before).filter(({ leased }) => leased);
     const [state, refusals] = await look(exists ? releaseCommands(device, held) : []);
     const gone = device.mac ? empty(state) : heldAddresses(device, state).every(({ leased }) => !leased);
@@ -117,6 +128,13 @@ export function createHolder(options: HolderOptions): Holder {
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
       if (device.mac && !wanted) await look([`link delete dev ${device.name}`, ...createCommands(device)]);
     }
+  };
+
+  const announce = async (): Promise<void> => {
+    if (!holding || !mac || performance.now() - announcedAt < ANNOUNCED_MS) return;
+    const { refusals } = await ip.run(announceCommands(device, mac));
+    const said = describe(refusals);
+    if (said) onFault(said);
   };
 
   return {
@@ -150,15 +168,13 @@ export function createHolder(options: HolderOptions): Holder {
     },
     async claim() {
       wanted = true;
-      return (await putOn()) === undefined ? undefined : putOn();
+      const said = (await putOn()) && (await putOn());
+      // A link that comes up is announced by the kernel.
+      if (!said && device.mac) announcedAt = performance.now();
+      return said;
     },
     release,
-    async announce() {
-      if (!holding || !mac) return;
-      const { refusals } = await ip.run(announceCommands(device, mac));
-      const said = describe(refusals);
-      if (said) onFault(said);
-    },
+    announce,
     renew() {
       if (!wanted || performance.now() - renewedAt < RENEW_EVERY_MS) return;
       renewedAt = performance.now();
@@ -171,14 +187,14 @@ export function createHolder(options: HolderOptions): Holder {
     fallSilent() {
       if (device.mac) stopAnsweringArp(device.name);
     },
-    async check() {
+    async check(known) {
       if (busy > 0) return;
-      const [state] = await look([]);
+      const state = known ?? (await look([]))[0];
       if (busy > 0) return;
       if (wanted && !complete(state)) {
         holding = false;
-        const said = await putOn();
-        onFault(said ?? `somebody took addresses off ${device.name}: they are back`);
+        onFault((await putOn()) ?? `somebody took addresses off ${device.name}: they are back`);
+        await announce();
       } else if (
         !wanted &&
         state &&

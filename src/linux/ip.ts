@@ -41,12 +41,13 @@ interface Batch {
   readonly refusals: Refusal[];
   readonly answers: unknown[];
   readonly said: string[];
-  readonly timer: NodeJS.Timeout;
 }
 
 interface Child {
   readonly process: ChildProcess;
   readonly batches: Batch[];
+  /** For the first of them; those behind it have not begun. */
+  timer: NodeJS.Timeout | undefined;
   lines: number;
   rest: string;
   exited: Promise<void>;
@@ -54,6 +55,8 @@ interface Child {
 
 export function openIp(): Ip {
   let current: Child | undefined;
+  let retired = Promise.resolve();
+  let closed = false;
 
   const child = (): Child => {
     if (current) return current;
@@ -65,22 +68,29 @@ export function openIp(): Ip {
     return started;
   };
   const forget = () => {
-    current?.process.stdin?.end();
+    if (!current) return;
+    const last = current;
     current = undefined;
+    last.process.stdin?.end();
+    retired = Promise.all([retired, last.exited]).then(() => {});
   };
 
   return {
     async run(commands) {
       if (commands.length === 0) return { refusals: [], answers: [] };
+      // What the one before still has to do comes first: order is all that keeps an address off.
+      await retired;
+      if (closed)
+        return { refusals: commands.map((command) => ({ command, said: "too late" })), answers: [] };
       const outcome = await enqueue(child(), commands);
       if (outcome.refusals.length > 0) forget();
       return outcome;
     },
     forget,
     async close() {
-      const last = current;
+      closed = true;
       forget();
-      await last?.exited;
+      await retired;
     },
   };
 }
@@ -95,11 +105,12 @@ function startChild(): Child {
     process.once("error", () => resolve());
     process.once("close", () => resolve());
   });
-  const child: Child = { process, batches: [], lines: 0, rest: "", exited };
+  const child: Child = { process, batches: [], timer: undefined, lines: 0, rest: "", exited };
   process.stdout.setEncoding("utf8");
   process.stdout.on("data", (text: string) => read(child, text));
   process.stdin.on("error", () => {});
   exited.then(() => {
+    clearTimeout(child.timer);
     for (const batch of child.batches.splice(0)) fail(batch, "ip has ended");
   });
   return child;
@@ -107,12 +118,18 @@ function startChild(): Child {
 
 function enqueue(child: Child, commands: readonly string[]): Promise<Outcome> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => child.process.kill("SIGKILL"), DEADLINE_MS);
     const firstLine = child.lines + 1;
-    child.batches.push({ commands, resolve, firstLine, refusals: [], answers: [], said: [], timer });
+    child.batches.push({ commands, resolve, firstLine, refusals: [], answers: [], said: [] });
+    if (child.batches.length === 1) startTimer(child);
     child.lines += commands.length + 1;
     child.process.stdin?.write([...commands, PROMPT, ""].join("\n"));
   });
+}
+
+function startTimer(child: Child): void {
+  clearTimeout(child.timer);
+  child.timer =
+    child.batches.length > 0 ? setTimeout(() => child.process.kill("SIGKILL"), DEADLINE_MS) : undefined;
 }
 
 function read(child: Child, text: string): void {
@@ -127,7 +144,7 @@ function readLine(child: Child, line: string): void {
   const failed = /^Command failed .*:(\d+)$/.exec(line);
   if (line.startsWith(PROMPT_ANSWER)) {
     child.batches.shift();
-    clearTimeout(batch.timer);
+    startTimer(child);
     batch.resolve({ refusals: batch.refusals, answers: batch.answers });
   } else if (failed) {
     const command = batch.commands[Number(failed[1]) - batch.firstLine] ?? "";
@@ -140,7 +157,6 @@ function readLine(child: Child, line: string): void {
 }
 
 function fail(batch: Batch, said: string): void {
-  clearTimeout(batch.timer);
   batch.resolve({
     refusals: batch.commands.map((command) => ({ command, said })),
     answers: batch.answers,

@@ -35,6 +35,7 @@ export function createParent({ name, ip, onPacket, onState }: ParentOptions): Pa
   let wanted: ReadonlySet<Family> = new Set();
   let todo = Promise.resolve();
   let asked = false;
+  let closed = false;
   const receivers = new Map<Family, Receiver>();
 
   const deafen = () => {
@@ -57,7 +58,10 @@ export function createParent({ name, ip, onPacket, onState }: ParentOptions): Pa
   };
   const look = async () => {
     asked = false;
+    // A look that was under way must not open again what is closed: that would keep the daemon from ending.
+    if (closed) return;
     const { answers } = await ip.run([`address show dev ${name}`]);
+    if (closed) return;
     const next = readDevice(answers[0]);
     const replaced = next?.index !== state?.index;
     const before = JSON.stringify([state, [...deaf]]);
@@ -83,7 +87,10 @@ export function createParent({ name, ip, onPacket, onState }: ParentOptions): Pa
       wanted = families;
       open();
     },
-    close: deafen,
+    close() {
+      closed = true;
+      deafen();
+    },
   };
 }
 

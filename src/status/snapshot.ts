@@ -12,6 +12,7 @@ import { formatAddress, formatPrefix } from "../wire/address.js";
 export interface Snapshot {
   readonly name: string;
   readonly version: string;
+  readonly board: string;
   readonly uptimeSeconds: number;
   readonly role: Role | "mixed";
   readonly demotion: { readonly advskew: number; readonly reasons: readonly string[] };
@@ -59,6 +60,7 @@ export interface EventSnapshot {
 export interface Observed {
   readonly config: Config;
   readonly version: string;
+  readonly board: string;
   readonly uptimeSeconds: number;
   readonly groups: readonly Group[];
   /** The MAC of an interface, as far as it is known. */
@@ -77,6 +79,7 @@ export function takeSnapshot(observed: Observed): Snapshot {
   return {
     name: observed.config.name,
     version: observed.version,
+    board: observed.board,
     uptimeSeconds: Math.round(observed.uptimeSeconds * 10) / 10,
     role: overallRole(groups.map(({ role }) => role)),
     demotion: {

@@ -1,0 +1,67 @@
+/**
+ * A file's values against the schema, one by one: what is wrong with them, and
+ * what can be relied on all the same, so that the rules still find their own.
+ */
+import * as v from "valibot";
+import type { Address, Prefix } from "../wire/address.js";
+import type { Fault } from "./problem.js";
+import { type FileTable, fileTable, type GroupTable } from "./schema.js";
+import type { Table } from "./toml.js";
+import type { KeyPath } from "./toml-lines.js";
+import { describe, describeSecret } from "./values.js";
+
+/** What can be relied on while other values are wrong: those are `undefined` here. */
+export type Sketch = Partial<Omit<FileTable, "carp" | "maintenance" | "status">> & {
+  readonly carp?: readonly (GroupSketch | undefined)[];
+  readonly maintenance?: Partial<FileTable["maintenance"]>;
+  readonly status?: StatusSketch;
+};
+
+export type StatusSketch = Partial<Omit<FileTable["status"], "peers">> & {
+  readonly peers?: readonly (string | undefined)[];
+};
+
+export type GroupSketch = Partial<Omit<GroupTable, "addresses" | "peers" | "compat">> & {
+  readonly addresses?: readonly (Prefix | undefined)[];
+  readonly peers?: readonly (Address | undefined)[];
+  readonly compat?: Partial<GroupTable["compat"]>;
+};
+
+export interface Checked {
+  /** `undefined` when any value is wrong. */
+  readonly file: FileTable | undefined;
+  readonly sketch: Sketch;
+  readonly faults: readonly Fault[];
+}
+
+/** Their values are never shown, whatever is wrong with them. */
+const SECRETS = ["password", "key"];
+
+export function checkValues(table: Table): Checked {
+  const result = v.safeParse(fileTable, table, { abortPipeEarly: true });
+  const issues = result.issues ?? [];
+  return {
+    file: result.success ? result.output : undefined,
+    sketch: withoutBroken(result.output, issues),
+    faults: issues.map(faultOf),
+  };
+}
+
+/** The output of a schema keeps the input where it is wrong; this takes it out. */
+function withoutBroken(output: unknown, issues: readonly v.BaseIssue<unknown>[]): Sketch {
+  for (const path of issues.map(pathOf)) {
+    const parent = path.slice(0, -1).reduce<unknown>((at, part) => (at as Table | undefined)?.[part], output);
+    if (parent) Object.assign(parent, { [path.at(-1) ?? ""]: undefined });
+  }
+  return output as Sketch;
+}
+
+function faultOf(issue: v.BaseIssue<unknown>): Fault {
+  const path = pathOf(issue);
+  const found = SECRETS.includes(String(path.at(-1))) ? describeSecret(issue.input) : describe(issue.input);
+  return { path, found, wanted: issue.message };
+}
+
+function pathOf(issue: v.BaseIssue<unknown>): KeyPath {
+  return (issue.path ?? []).map(({ key }) => (typeof key === "number" ? key : String(key)));
+}

@@ -1,0 +1,13 @@
+/**
+ * MAC addresses as the text that people and `ip` write, and the one that all
+ * hosts of a vhid share. Which interface has which is others' business.
+ */
+
+export function formatMac(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
+}
+
+/** 00:00:5e:00:01:VHID, for IPv6 too. */
+export function virtualMac(vhid: number): string {
+  return formatMac(Uint8Array.of(0, 0, 0x5e, 0, 1, vhid));
+}
