@@ -50,8 +50,13 @@ const EVENTS_KEPT = 100;
 /** How long packets may keep a deadline waiting; longer when the deadline was missed by longer. */
 const LEAST_READ_MS = 2;
 const MOST_READ_MS = 250;
-/** Everything is looked at again after this long, in case a report was lost. */
+/** What went wrong is tried again after this long. */
 const REVIEW_MS = 5_000;
+const REVIEW_DEVICES_MS = 60_000;
+
+/** What the kernel reports of a device that is as we want it: our own doing, and not worth a look. */
+const held: readonly LinkEvent["what"][] = ["up", "address"];
+const released: readonly LinkEvent["what"][] = ["down", "address-gone"];
 
 /** Starts the daemon. Throws a sentence when another one runs here already. */
 export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
@@ -78,6 +83,8 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
   let noting = false;
   let floating: ReadonlySet<string> = new Set();
   const groups = new Map<string, Group>();
+  /** On their way out, or gone. */
+  const leavers = new WeakSet<Group>();
   const parents = new Map<string, Parent>();
   const events: RoleChange[] = [];
   const dropped: { [K in Drop]?: number } = {};
@@ -134,7 +141,8 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
 
   const setAlarm = (): void => {
     rearming = false;
-    const at = Math.min(...[...groups.values()].map((group) => group.deadline()));
+    let at: Instant = Number.POSITIVE_INFINITY;
+    for (const group of groups.values()) at = Math.min(at, group.deadline());
     clock.wakeAt(at, () => {
       const lateMs = clock.now() - at;
       afterQueue(tick, clock.now() + Math.min(Math.max(lateMs, LEAST_READ_MS), MOST_READ_MS));
@@ -181,6 +189,8 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
   /** Tells one group about its interface. */
   const connect = async (group: Group, state: DeviceState | undefined, replaced: boolean): Promise<void> => {
     const { interface: parent } = group.config;
+    // Its own addresses going off the parent are news of that parent: they must not bring it back.
+    if (leavers.has(group) && state?.running) return;
     const link = (up: boolean, why: string) =>
       group.handle({ kind: "link", up, why, sources: sourcesOn(parent) });
     if (replaced || !state) {
@@ -224,29 +234,31 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
 
   const onLinkEvent = ({ name, what }: LinkEvent): void => {
     parents.get(name)?.refresh();
-    const mustLook = what === "link" || what === "address-gone" || what === "link-gone";
-    for (const group of groups.values()) if (mustLook && group.holder.device.name === name) lookAgain(group);
+    for (const { holder } of groups.values()) {
+      const expected = holder.holding ? held : released;
+      if (holder.device.name === name && !expected.includes(what)) holder.check();
+    }
   };
 
-  /** Whoever was stopped for long finds out first that it is master no more, or it would put addresses back. */
-  const lookAgain = (group: Group): void => {
-    const look = (): void => {
-      if (group.deadline() <= clock.now()) group.handle({ kind: "wake" });
-      group.holder.check();
-    };
-    afterQueue(look, clock.now() + LEAST_READ_MS);
-  };
-
-  const review = async (): Promise<void> => {
+  const review = (): void => {
     for (const parent of parents.values()) parent.refresh();
-    const { answers } = await ip.run([`address show group ${LINK_GROUP}`]);
-    const found = answers.map(readDevice);
     for (const group of groups.values()) {
       const state = parents.get(group.config.interface)?.state;
-      const { holder } = group;
-      if (holder.holding) holder.check(found.find((device) => device?.name === holder.device.name));
-      else if (state && group.vhost.role === "init" && group.faults.has("addresses"))
-        connect(group, state, true);
+      if (state && group.vhost.role === "init" && group.faults.has("addresses")) connect(group, state, true);
+    }
+  };
+
+  /** Asks once for all devices, in case a report was lost; hundreds of groups make a long answer. */
+  const reviewDevices = async (): Promise<void> => {
+    const askedAt = performance.now();
+    const { answers } = await ip.run([`address show group ${LINK_GROUP}`]);
+    const found = answers.map(readDevice);
+    for (const { holder } of groups.values()) {
+      if (holder.holding)
+        holder.check(
+          found.find((device) => device?.name === holder.device.name),
+          askedAt,
+        );
     }
   };
 
@@ -288,6 +300,7 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
   };
 
   const leave = async (group: Group, why: string): Promise<void> => {
+    leavers.add(group);
     group.handle({ kind: "stop", why });
     while (group.vhost.role !== "init") await new Promise((resolve) => setTimeout(resolve, 5));
     await group.settled();
@@ -326,7 +339,12 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
   };
 
   const settle = async (parent: Parent, fresh: readonly Group[]): Promise<void> => {
-    parent.listen(new Set(groupsOn(parent.name).flatMap(({ vhost }) => vhost.settings.families)));
+    const all = groupsOn(parent.name);
+    const served = all.filter(({ holder }) => holder.device.mac).flatMap(({ config }) => config.addresses);
+    parent.listen(
+      new Set(all.flatMap(({ vhost }) => vhost.settings.families)),
+      served.map(({ address }) => address).filter(({ family }) => family === 6),
+    );
     const known = parent.state;
     await parent.refresh();
     if (!parent.state) for (const group of groupsOn(parent.name)) await connect(group, undefined, true);
@@ -356,9 +374,11 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
     const interfaces = [...parents.keys()].map((name) => ({
       name,
       vhids: groupsOn(name).map((it) => it.config.vhid),
+      devices: groupsOn(name).flatMap(({ holder: { device } }) => (device.mac ? [device.name] : [])),
     }));
     const problem = await prefilter.load(interfaces.filter(({ vhids }) => vhids.length > 0));
-    const cost = "hop limits of IPv6 advertisements are not checked, and floods reach the daemon";
+    const cost =
+      "hop limits of IPv6 advertisements are not checked, floods reach the daemon, and a handover may lose IPv6 packets";
     if (!stopping) setFault("prefilter", problem && `no prefilter, so ${cost}: ${problem}`);
   };
 
@@ -411,10 +431,13 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
   }
 
   for (const wanted of config.groups) addGroup(wanted);
-  const watch = watchLinks(onLinkEvent, review);
+  const watch = watchLinks(onLinkEvent, () => {
+    review();
+    reviewDevices();
+  });
   await arrange([...groups.values()]);
   await serve();
-  const reviews = setInterval(review, REVIEW_MS);
+  const reviews = [setInterval(review, REVIEW_MS), setInterval(reviewDevices, REVIEW_DEVICES_MS)];
   log.info(`carpio ${version} as ${config.name}: ${groups.size} group${groups.size === 1 ? "" : "s"}`);
 
   return {
@@ -446,7 +469,7 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
     async stop(why) {
       if (stopping) return;
       stopping = true;
-      clearInterval(reviews);
+      for (const timer of reviews) clearInterval(timer);
       await Promise.all([...groups.values()].map((group) => leave(group, why)));
       // One command for all devices takes less time than one of them alone.
       await ip.run([`link delete group ${LINK_GROUP}`]);

@@ -1,6 +1,7 @@
 /**
  * Arguments in, exit status out.
  */
+import "./memory.js";
 import { runCommand } from "./cli.js";
 
 runCommand(process.argv.slice(2)).then(

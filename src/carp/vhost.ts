@@ -170,7 +170,7 @@ export function step<K extends Kind>(vhost: VirtualHost, event: EventOf<K>, now:
 /** When to say `wake`; infinity when nothing is due. */
 export function nextDeadline({ role, masterDownAt, advertiseAt, announceAt, leaving }: VirtualHost): Instant {
   if (role === "init") return Number.POSITIVE_INFINITY;
-  if (role === "backup") return Math.min(...Object.values(masterDownAt));
+  if (role === "backup") return silenceEndsAt(masterDownAt);
   const leave = leaving ? Math.min(leaving.bowOutAt, leaving.giveUpAt, leaving.releaseAt) : advertiseAt;
   return Math.min(leave, announceAt[0] ?? Number.POSITIVE_INFINITY);
 }
@@ -259,7 +259,7 @@ function hearRival(vhost: VirtualHost, { ad, from }: EventOf<"heard">, now: Inst
 
 /** BACKUP: silence in one family is enough. Whoever slept through it listens once more before it judges. */
 function watchMaster(vhost: VirtualHost, _event: EventOf<"wake">, now: Instant): Step {
-  const silentSince = Math.min(...Object.values(vhost.masterDownAt));
+  const silentSince = silenceEndsAt(vhost.masterDownAt);
   if (silentSince > now) return unchanged(vhost);
   if (now - silentSince > Math.max(DEAF_MS, masterDownMs(vhost))) {
     return unchanged({ ...vhost, masterDownAt: masterDownTimers(vhost, now + masterDownMs(vhost)) });
@@ -466,6 +466,11 @@ function masterDownMs(vhost: VirtualHost, claim: Interval = ourClaim(vhost)): nu
 
 function masterDownTimers({ settings }: VirtualHost, at: Instant): VirtualHost["masterDownAt"] {
   return Object.fromEntries(settings.families.map((family) => [family, at]));
+}
+
+/** The first family whose silence has lasted too long decides. */
+function silenceEndsAt(masterDownAt: VirtualHost["masterDownAt"]): Instant {
+  return Math.min(masterDownAt[4] ?? Number.POSITIVE_INFINITY, masterDownAt[6] ?? Number.POSITIVE_INFINITY);
 }
 
 function remember({ masters }: VirtualHost, ad: Claim, from: Address, at: Instant): VirtualHost["masters"] {

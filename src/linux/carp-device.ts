@@ -52,7 +52,8 @@ export function destroyCommands(device: CarpDevice): string[] {
 }
 
 /**
- * Addresses on, then the link up: the kernel announces. Where the parent is in
+ * The link up, then the addresses on: Linux gives an IPv6 address its route only
+ * where the link is up already. Nothing is announced yet. Where the parent is in
  * an address's network already the address comes without a route of its own,
  * or replies would leave with the virtual MAC and drag the switch's table
  * along during a handover.
@@ -62,13 +63,23 @@ export function claimCommands(
   parentPrefixes: readonly Prefix[],
   leaseSeconds: number,
 ): string[] {
-  const on = renewCommands(device, parentPrefixes, leaseSeconds);
-  if (!device.mac) return on;
-  // Linux gives an IPv6 address its route only where the link is up already.
-  const routeless = ({ address }: Prefix) => address.family === 6 && !isInNetworkOf(address, parentPrefixes);
-  const again = { ...device, addresses: device.addresses.filter(routeless) };
-  const up = `link set dev ${device.name} up`;
-  return [...on, up, ...renewCommands(again, parentPrefixes, leaseSeconds)];
+  const up = device.mac ? [`link set dev ${device.name} up`] : [];
+  return [...up, ...renewCommands(device, parentPrefixes, leaseSeconds)];
+}
+
+/**
+ * Linux acknowledges an IPv6 address and begins to receive for it later, when a
+ * worker of its gets to it: one claim in ten was announced before. These ask
+ * whether it has, and `isLocal` reads the answers.
+ */
+export function localityCommands({ addresses }: CarpDevice): string[] {
+  return addresses
+    .filter(({ address }) => address.family === 6)
+    .map(({ address }) => `route get ${formatAddress(address)}`);
+}
+
+export function isLocal(answer: unknown): boolean {
+  return (answer as { type?: string } | undefined)?.type === "local";
 }
 
 /** The same addresses with a full lifetime again. */
@@ -79,7 +90,7 @@ export function renewCommands(
 ): string[] {
   return device.addresses.map((prefix) => {
     const { address } = prefix;
-    const known = isInNetworkOf(address, parentPrefixes);
+    const known = parentPrefixes.some((own) => inPrefix(address, own));
     const text = known ? `${formatAddress(address)}/${hostLength(address)}` : formatPrefix(prefix);
     const dad = address.family === 6 ? " nodad" : "";
     return `address replace ${text} dev ${device.name} valid_lft ${leaseSeconds} preferred_lft ${leaseSeconds}${dad}`;
@@ -148,10 +159,6 @@ export function readDevice(answer: unknown): DeviceState | undefined {
 export function heldAddresses(device: CarpDevice, state: DeviceState | undefined): HeldAddress[] {
   const wanted = new Set(device.addresses.map(({ address }) => formatAddress(address)));
   return (state?.addresses ?? []).filter(({ address }) => wanted.has(formatAddress(address)));
-}
-
-function isInNetworkOf(address: Address, parentPrefixes: readonly Prefix[]): boolean {
-  return parentPrefixes.some((own) => inPrefix(address, own));
 }
 
 function hostLength({ family }: Address): number {

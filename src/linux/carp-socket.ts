@@ -28,6 +28,8 @@ const RECEIVE_BUFFER_BYTES = 4 << 20;
 const PACKET_BYTES = 512;
 
 export interface Receiver {
+  /** Joins the groups in which neighbours ask for these IPv6 addresses. */
+  listenFor(addresses: readonly Address[]): void;
   close(): void;
 }
 
@@ -55,7 +57,7 @@ export function openReceiver(
   try {
     bindToDevice(socket, parent.name);
     growReceiveBuffer(socket);
-    join(socket, family, parent.index);
+    join(socket, GROUP[family], parent.index);
   } catch (error) {
     socket.close();
     throw error;
@@ -66,7 +68,22 @@ export function openReceiver(
     if (packet) onPacket(packet);
   });
   socket.on("error", onError);
-  return { close: () => void socket.removeAllListeners("message").close() };
+  const joined = new Set<string>();
+  return {
+    listenFor(addresses) {
+      for (const group of addresses.map(solicitedNodeGroup)) {
+        const name = formatAddress(group);
+        if (joined.has(name)) continue;
+        joined.add(name);
+        try {
+          join(socket, group, parent.index);
+        } catch {
+          // Too many groups for one socket. Only switches that prune multicast care.
+        }
+      }
+    },
+    close: () => void socket.removeAllListeners("message").close(),
+  };
 }
 
 export function openSender(): Sender {
@@ -123,13 +140,21 @@ function growReceiveBuffer(socket: Socket): void {
 }
 
 /** `struct ip_mreqn` and `struct ipv6_mreq`: the group, and the interface by its index. */
-function join(socket: Socket, family: Family, index: number): void {
+function join(socket: Socket, { family, bytes }: Address, index: number): void {
   const request = Buffer.alloc(family === 4 ? 12 : 20);
-  request.set(GROUP[family].bytes);
+  request.set(bytes);
   writeHostInt(request, index, request.length - 4);
   const [level, option] =
     family === 4 ? [IPPROTO_IP, IP_ADD_MEMBERSHIP] : [IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP];
   socket.setOption(level, option, request, request.length);
+}
+
+/** ff02::1:ffXX:XXXX, with the last three bytes of the address (RFC 4291, section 2.7.1). */
+function solicitedNodeGroup({ bytes }: Address): Address {
+  const group = new Uint8Array(16);
+  group.set([0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff]);
+  group.set(bytes.subarray(-3), 13);
+  return { family: 6, bytes: group };
 }
 
 function setNumber(socket: Socket, level: number, option: number, value: number): void {

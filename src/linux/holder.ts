@@ -15,11 +15,13 @@ import {
   type DeviceState,
   destroyCommands,
   heldAddresses,
+  isLocal,
+  localityCommands,
   readDevice,
   releaseCommands,
   renewCommands,
 } from "./carp-device.js";
-import type { Ip, Refusal } from "./ip.js";
+import type { Ip, Outcome, Refusal } from "./ip.js";
 import { answerArp, stopAnsweringArp } from "./sysctl.js";
 
 export interface Holder {
@@ -30,7 +32,7 @@ export interface Holder {
   prepare(): Promise<string | undefined>;
   /** The parent went, and took the device with it. */
   lost(): void;
-  /** Puts the addresses on; the kernel announces them. Says what went wrong. */
+  /** Puts the addresses on and announces them. Says what went wrong. */
   claim(): Promise<string | undefined>;
   /** Takes them off, and does not rest before they are. */
   release(): Promise<void>;
@@ -39,8 +41,8 @@ export interface Holder {
   renew(): void;
   /** A successor serves: keep the addresses for a moment, but answer no more for them. */
   fallSilent(): void;
-  /** Sees whether the kernel still agrees; asks it, unless its answer is known already. */
-  check(known?: DeviceState): Promise<void>;
+  /** Sees whether the kernel still agrees. Asks it, unless an answer is known that was asked for at `askedAt`. */
+  check(known?: DeviceState, askedAt?: number): Promise<void>;
   /** Other addresses; a claim or release is to follow. */
   readdress(addresses: readonly Prefix[]): Promise<void>;
   destroy(): Promise<void>;
@@ -61,8 +63,10 @@ export interface HolderOptions {
 /** With sub-second advertisements the lease is renewed less often than they are sent. */
 const RENEW_EVERY_MS = 250;
 const AGAIN_MS = 200;
-/** An announcement that follows a claim at once says what the kernel has just said. */
+/** An announcement that follows a claim at once says what the claim has just said. */
 const ANNOUNCED_MS = 20;
+/** A worker of the kernel needs a few milliseconds on a busy board; without it we go on. */
+const LOCAL_WITHIN_MS = 100;
 
 export function createHolder(options: HolderOptions): Holder {
   const { ip, onFault } = options;
@@ -70,17 +74,25 @@ export function createHolder(options: HolderOptions): Holder {
   let wanted = false;
   let holding = false;
   let exists = false;
-  let busy = 0;
+  let changing = 0;
+  let changedAt = Number.NEGATIVE_INFINITY;
   let renewedAt = Number.NEGATIVE_INFINITY;
   let announcedAt = Number.NEGATIVE_INFINITY;
   let mac = device.mac;
 
+  const change = async (commands: readonly string[]): Promise<Outcome> => {
+    changing++;
+    const outcome = await ip.run(commands);
+    changing--;
+    changedAt = performance.now();
+    return outcome;
+  };
+
   const look = async (
     commands: readonly string[],
   ): Promise<[DeviceState | undefined, readonly Refusal[]]> => {
-    busy++;
-    const { answers, refusals } = await ip.run([...commands, `address show dev ${device.name}`]);
-    busy--;
+    const run = commands.length > 0 ? change : ip.run;
+    const { answers, refusals } = await run([...commands, `address show dev ${device.name}`]);
     const state = readDevice(answers.at(-1));
     mac = device.mac ?? state?.mac;
     exists = state !== undefined;
@@ -100,11 +112,21 @@ export function createHolder(options: HolderOptions): Holder {
     );
     if (!wanted) return undefined;
     holding = refusals.length === 0;
+    if (holding) await untilLocal();
     return describe(refusals);
   };
 
+  /** Whoever is told of an address sends to it at once, and finds it in service. */
+  const untilLocal = async (): Promise<void> => {
+    const questions = localityCommands(device);
+    for (const untilAt = performance.now() + LOCAL_WITHIN_MS; performance.now() < untilAt; ) {
+      const { answers } = await ip.run(questions);
+      if (answers.filter(isLocal).length === questions.length) return;
+    }
+  };
+
   const quiet = async (): Promise<[undefined]> => {
-    if (exists) await ip.run([`link set dev ${device.name} down`]);
+    if (exists) await change([`link set dev ${device.name} down`]);
     return [undefined];
   };
 
@@ -132,6 +154,7 @@ export function createHolder(options: HolderOptions): Holder {
 
   const announce = async (): Promise<void> => {
     if (!holding || !mac || performance.now() - announcedAt < ANNOUNCED_MS) return;
+    announcedAt = performance.now();
     const { refusals } = await ip.run(announceCommands(device, mac));
     const said = describe(refusals);
     if (said) onFault(said);
@@ -169,8 +192,7 @@ export function createHolder(options: HolderOptions): Holder {
     async claim() {
       wanted = true;
       const said = (await putOn()) && (await putOn());
-      // A link that comes up is announced by the kernel.
-      if (!said && device.mac) announcedAt = performance.now();
+      if (!said) await announce();
       return said;
     },
     release,
@@ -187,10 +209,11 @@ export function createHolder(options: HolderOptions): Holder {
     fallSilent() {
       if (device.mac) stopAnsweringArp(device.name);
     },
-    async check(known) {
-      if (busy > 0) return;
+    async check(known, askedAt = performance.now()) {
+      if (changing > 0) return;
       const state = known ?? (await look([]))[0];
-      if (busy > 0) return;
+      // An answer from before our own last change says nothing about others'.
+      if (changing > 0 || askedAt <= changedAt) return;
       if (wanted && !complete(state)) {
         holding = false;
         onFault((await putOn()) ?? `somebody took addresses off ${device.name}: they are back`);

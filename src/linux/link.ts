@@ -7,8 +7,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 
 export interface LinkEvent {
   readonly name: string;
-  /** A lease renewed is only an address that came; one that went is worth a look. */
-  readonly what: "link" | "link-gone" | "address" | "address-gone";
+  /** Of an interface, or of an address on it: one that came, or a lease that was renewed. */
+  readonly what: "up" | "down" | "gone" | "address" | "address-gone";
 }
 
 export interface LinkWatch {
@@ -59,9 +59,10 @@ export function watchLinks(onEvent: (event: LinkEvent) => void, onRestart: () =>
 
 /** Reads a line of `ip -o monitor`: `Deleted 3: carp7@eth0: <…` or `2: eth0    inet 192.0.2.1/24 …`. */
 export function readEvent(line: string): LinkEvent | undefined {
-  const match = /^(Deleted )?\d+: ([^\s:@]+)(\S*)\s+(\S+)/.exec(line);
+  const match = /^(Deleted )?\d+: ([^\s:@]+)\S*\s+(?:<(\S*)>|inet)/.exec(line);
   if (!match) return undefined;
-  const [, gone, name = "", , kind = ""] = match;
-  const what = kind.startsWith("inet") ? "address" : "link";
-  return { name, what: gone ? `${what}-gone` : what };
+  const [, gone, name = "", flags] = match;
+  if (flags === undefined) return { name, what: gone ? "address-gone" : "address" };
+  if (gone) return { name, what: "gone" };
+  return { name, what: flags.split(",").includes("UP") ? "up" : "down" };
 }

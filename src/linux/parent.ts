@@ -16,8 +16,11 @@ export interface Parent {
   deafTo(families: readonly Family[]): string | undefined;
   /** Asks the kernel, and tells `onState` what has changed. Calls are served one after the other. */
   refresh(): Promise<void>;
-  /** Listens for these families from now on. */
-  listen(families: ReadonlySet<Family>): void;
+  /**
+   * Listens for these families from now on, and for neighbours that ask for these
+   * IPv6 addresses of the carp devices, which do not say themselves that they do.
+   */
+  listen(families: ReadonlySet<Family>, addresses: readonly Address[]): void;
   close(): void;
 }
 
@@ -33,6 +36,7 @@ export function createParent({ name, ip, onPacket, onState }: ParentOptions): Pa
   let state: DeviceState | undefined;
   const deaf = new Map<Family, string>();
   let wanted: ReadonlySet<Family> = new Set();
+  let askedFor: readonly Address[] = [];
   let todo = Promise.resolve();
   let asked = false;
   let closed = false;
@@ -55,6 +59,7 @@ export function createParent({ name, ip, onPacket, onState }: ParentOptions): Pa
         deaf.set(family, `cannot listen for IPv${family} on ${name}: ${said}`);
       }
     }
+    receivers.get(6)?.listenFor(askedFor);
   };
   const look = async () => {
     asked = false;
@@ -83,8 +88,9 @@ export function createParent({ name, ip, onPacket, onState }: ParentOptions): Pa
       asked = true;
       return todo;
     },
-    listen(families) {
+    listen(families, addresses) {
       wanted = families;
+      askedFor = addresses;
       open();
     },
     close() {

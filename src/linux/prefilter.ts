@@ -1,7 +1,10 @@
 /**
  * What the kernel drops before it reaches JavaScript, by nftables: IPv6 packets
  * that a router has forwarded (their hop limit is not shown to us), virtual
- * hosts that are not ours, and floods.
+ * hosts that are not ours, and floods. And what it must not say by itself: with
+ * every lease that is renewed Linux reports the multicast groups of the address,
+ * some milliseconds later. Sent from the virtual MAC when a successor has just
+ * spoken, that report turns the switch back to us. `parent` reports the groups.
  *
  * Optional: without `nft` everything else works, and the daemon says so.
  */
@@ -10,6 +13,8 @@ import { execFile } from "node:child_process";
 export interface FilteredInterface {
   readonly name: string;
   readonly vhids: readonly number[];
+  /** Devices on it that have a virtual MAC. */
+  readonly devices: readonly string[];
 }
 
 /** Packets dropped by the kernel since the rules were loaded. */
@@ -18,6 +23,7 @@ export type FilterCounters = { readonly [name in "badttl" | "badvhid" | "flooded
 const TABLE = "carpio";
 /** CARPv2: version, type and authlen as everybody sends them. VRRP on the same interface is left alone. */
 const IS_CARP = "@th,0,8 0x21 @th,24,8 7";
+const MLD_REPORTS = "mld-listener-report, mld-listener-done, mld2-listener-report";
 /** Above what 255 groups at ten advertisements a second send, below what keeps a small board busy. */
 const SOURCE_PACKETS_PER_SECOND = 4_000;
 const READ_EVERY_MS = 1_000;
@@ -67,6 +73,9 @@ export function prefilterRules(interfaces: readonly FilteredInterface[]): string
     update @sources6 { ip6 saddr limit rate over ${SOURCE_PACKETS_PER_SECOND}/second burst ${SOURCE_PACKETS_PER_SECOND} packets } counter name flooded drop
   }`,
   );
+  const devices = interfaces.flatMap((it) => it.devices.map((name) => `"${name}"`));
+  const silence =
+    devices.length > 0 ? `oifname { ${devices.join(", ")} } icmpv6 type { ${MLD_REPORTS} } drop` : "";
   return `table inet ${TABLE} {}
 delete table inet ${TABLE}
 table inet ${TABLE} {
@@ -79,6 +88,10 @@ ${chains.join("\n")}
   chain prerouting {
     type filter hook prerouting priority raw; policy accept;
     ${jumps.join("\n    ")}
+  }
+  chain output {
+    type filter hook output priority filter; policy accept;
+    ${silence}
   }
 }
 `;
