@@ -1,0 +1,177 @@
+# What scripts/demo, scripts/bench and scripts/test do first: install what is
+# missing, and build. For Debian and its like. Sourced by them, with `set -eu`,
+# in the project's root:
+#
+#   . scripts/prepare.sh
+#   prepare ip:iproute2 nft:nftables ucarp
+#   exec_with_namespaces node build/scripts/demo.js
+#
+# `prepare` takes the commands that the caller needs beside node, npm and g++:
+# COMMAND, or COMMAND:PACKAGE where the package has another name. It says on
+# standard error what it does, and nothing when there is nothing to do. A signal
+# that ends it ends first whatever it has started.
+
+# Users other than root often do without the directories of the network's tools.
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+program="scripts/${0##*/}"
+step=""
+half_made=""
+
+prepare() {
+  for signal in HUP INT TERM; do trap "end_by $signal" "$signal"; done
+  install_packages "$@"
+  check_node
+  take_turn
+  modules_are_current || install_modules
+  build_is_current || build
+  exec 9>&-
+  trap - HUP INT TERM
+}
+
+# Runs a program that makes namespaces, in our place, with what power there is:
+# root's; that of an unprivileged user namespace; sudo's.
+exec_with_namespaces() {
+  unprivileged="unshare --user --map-root-user --net --mount"
+  if [ "$(id -u)" = 0 ] && can_make_namespaces; then exec "$@"; fi
+  # Unquoted on purpose here and below: a command with its options.
+  if can_make_namespaces $unprivileged; then exec $unprivileged "$@"; fi
+  [ "$(id -u)" != 0 ] || die "root may not make network namespaces here: is this a container without CAP_SYS_ADMIN?"
+  command -v sudo >/dev/null ||
+    die "namespaces need root, sudo, or a kernel that lets every user make them (sysctl user.max_user_namespaces)"
+  say "namespaces need root here: sudo"
+  tool=$(command -v "$1")
+  shift
+  exec sudo -- env ${NO_COLOR+"NO_COLOR=$NO_COLOR"} "$tool" "$@"
+}
+
+# The test is what the lab does for each of its hosts (test/lab/namespace.ts).
+can_make_namespaces() {
+  "$@" unshare --net --mount --pid --uts --fork \
+    sh -c 'mount -t proc proc /proc && mount -t sysfs sysfs /sys' 2>/dev/null
+}
+
+install_packages() {
+  missing=""
+  for wanted in node:nodejs npm g++ flock:util-linux "$@"; do
+    command -v "${wanted%%:*}" >/dev/null || missing="$missing ${wanted##*:}"
+  done
+  [ -n "$missing" ] || return 0
+  command -v apt-get >/dev/null || die "found no apt-get, and these Debian packages are missing:$missing"
+  as_root=""
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || die "these Debian packages are missing, and only root can install them:$missing"
+    as_root=sudo
+  fi
+  say "installs$missing (${as_root:+sudo }apt-get)"
+  $as_root apt-get -qq update || say "apt-get update failed; goes on with the package lists that are there"
+  case "$missing " in *" nodejs "*) check_packaged_node ;; esac
+  $as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get -qq -y --no-install-recommends install $missing >/dev/null
+}
+
+# Better to know before a Node that we cannot use is installed.
+check_packaged_node() {
+  packaged=$(apt-cache policy nodejs | sed -n 's/^ *Candidate: \([0-9]*:\)\{0,1\}//p')
+  is_our_node "$packaged" ||
+    die "Node is missing: wanted $(wanted_node), and this system's package nodejs is ${packaged:-not there}"
+}
+
+check_node() {
+  found=$(node -p process.versions.node)
+  is_our_node "$found" || die "found Node $found ($(command -v node)), wanted $(wanted_node)"
+}
+
+is_our_node() {
+  case " $(wanted_node) " in *" ${1%%.*}.x "*) return 0 ;; *) return 1 ;; esac
+}
+
+# As package.json says it: "20.x or 22.x or 24.x".
+wanted_node() {
+  sed -n 's/^ *"node": "\(.*\)".*/\1/p' package.json | sed 's/||/or/g'
+}
+
+# Two scripts started together must not build over one another. The lock is
+# held by descriptor 9, which a step does not inherit.
+take_turn() {
+  mkdir -p build
+  exec 9>build/prepare.lock
+  flock --nonblock 9 && return 0
+  say "waits for another script that installs or builds here"
+  setsid flock 9 &
+  finish_step
+}
+
+# npm writes this file of its own last.
+modules_are_current() {
+  record=node_modules/.package-lock.json
+  [ -e $record ] && [ -z "$(find package-lock.json -newer $record)" ]
+}
+
+# Versions and digests are those of the lock file. `npm ci` would refuse one that
+# lacks other platforms' packages, and npm writes such (npm/cli issues 4828 and 9846).
+install_modules() {
+  say "installs npm packages"
+  half_made=node_modules
+  run npm install --no-save --ignore-scripts --no-audit --no-fund --no-progress --loglevel=error
+  half_made=""
+}
+
+# Compares with a moment before the last build, for what was written during it.
+build_is_current() {
+  [ -e dist/carpio.cjs ] && [ -e build/prepared ] && [ "$(cat build/prepared)" = "$(built_for)" ] || return 1
+  sources="src test scripts package.json tsconfig.json rollup.config.js LICENSE node_modules/.package-lock.json"
+  [ -z "$(find $sources -newer build/prepared -print -quit)" ]
+}
+
+build() {
+  say "builds (npm run build)"
+  built_for >build/prepared.next
+  run npm run --silent build
+  mv build/prepared.next build/prepared
+}
+
+# Native addons fit one kind of processor and one line of Node.
+built_for() {
+  node -p '`${process.arch} ${process.versions.modules}`'
+}
+
+# In a session of its own, so that a signal to us alone can be passed on to all of it.
+run() {
+  setsid "$@" </dev/null >&2 9>&- &
+  finish_step
+}
+
+finish_step() {
+  step=$!
+  wait "$step" && status=0 || status=$?
+  step=""
+  [ "$status" = 0 ] || die "that failed"
+}
+
+end_by() {
+  trap '' HUP INT TERM
+  [ -z "$step" ] || end_step
+  # What a killed step could not remove itself; scripts/addons.mjs names its unfinished work by its process.
+  rm -rf build/prepared.next build/addons/*.node.[0-9]* build/headers/*@*.*.*.* $half_made
+  trap - "$1"
+  kill -s "$1" $$
+}
+
+end_step() {
+  kill -s TERM -- "-$step" 2>/dev/null || kill -s TERM "$step" 2>/dev/null || true
+  patience=50
+  while kill -s 0 -- "-$step" 2>/dev/null && [ "$patience" -gt 0 ]; do
+    sleep 0.1
+    patience=$((patience - 1))
+  done
+  kill -s KILL -- "-$step" 2>/dev/null || true
+}
+
+say() {
+  echo "$program: $1" >&2
+}
+
+die() {
+  say "$1"
+  exit 1
+}
