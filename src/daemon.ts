@@ -201,13 +201,13 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
     const deaf = parents.get(parent)?.deafTo(group.vhost.settings.families);
     group.fault("interface", state ? deaf : `there is no interface ${parent}`);
     if (!state) return;
-    // Who cannot hear a master must not believe that there is none.
-    if (deaf) return link(false, deaf);
     if (replaced) {
       const problem = await group.holder.prepare();
       group.fault("addresses", problem);
       if (problem) return;
     }
+    // Who cannot hear a master must not believe that there is none.
+    if (deaf) return link(false, deaf);
     if (group.faults.has("addresses") && group.vhost.role === "init") return;
     link(state.running, state.running ? "link up" : "link down");
   };
@@ -234,10 +234,19 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
 
   const onLinkEvent = ({ name, what }: LinkEvent): void => {
     parents.get(name)?.refresh();
-    for (const { holder } of groups.values()) {
-      const expected = holder.holding ? held : released;
-      if (holder.device.name === name && !expected.includes(what)) holder.check();
+    for (const group of groups.values()) {
+      const expected = group.holder.holding ? held : released;
+      if (group.holder.device.name === name && !expected.includes(what)) lookAgain(group);
     }
+  };
+
+  /** Whoever was stopped for long finds out first that it is master no more, or it would claim addresses again. */
+  const lookAgain = (group: Group): void => {
+    const look = (): void => {
+      if (group.deadline() <= clock.now()) group.handle({ kind: "wake" });
+      group.holder.check();
+    };
+    afterQueue(look, clock.now() + LEAST_READ_MS);
   };
 
   const review = (): void => {
@@ -276,10 +285,15 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
     const holder = createHolder({
       ip,
       device,
-      tune: (name) => tuneDevice(name, settingsOf(group.config).families),
+      tune: (name) => {
+        const problems = tuneDevice(name, settingsOf(group.config).families);
+        group.fault("settings", problems.length > 0 ? problems.join("; ") : undefined);
+      },
       parentPrefixes: () => ownPrefixes(parents.get(parent)?.state, floating),
       leaseSeconds: () => leaseSeconds(group.config, ourClaim(group.vhost)),
       onFault: (said) => group.fault("device", said),
+      onMeddling: (said) => log.warn(`carp ${vhid} on ${parent}: ${said}`),
+      onLoss: () => group.reclaim(),
     });
     const group = createGroup({
       config: wanted,

@@ -74,6 +74,8 @@ export interface Group {
   fault(about: string, said: string | undefined): void;
   /** When `wake` is due. */
   deadline(): Instant;
+  /** The addresses were lost while they were held: claims them again, or leaves. */
+  reclaim(): void;
   /** Takes over new settings without a pause. */
   reconfigure(config: GroupConfig): void;
   /** Resolves when everything asked for so far is done. */
@@ -269,6 +271,9 @@ export function createGroup(options: GroupOptions): Group {
     handle,
     fault,
     deadline: () => nextDeadline(vhost),
+    reclaim() {
+      if (vhost.role === "master") enqueue({ do: "claim" });
+    },
     reconfigure(next) {
       const listed = (it: GroupConfig) => it.addresses.map(formatPrefix).join();
       const readdress = listed(config) !== listed(next);

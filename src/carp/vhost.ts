@@ -199,8 +199,9 @@ function hearMaster(vhost: VirtualHost, { ad, from }: EventOf<"heard">, now: Ins
   if (why) return becomeMaster({ ...vhost, masters }, now, why);
   // OpenBSD speaks IPv6 for a link-local alone: a family that we do not serve has no timer.
   if (!vhost.settings.families.includes(from.family)) return unchanged({ ...vhost, masters });
-  const masterDownAt = { ...vhost.masterDownAt, [from.family]: now + patienceMs(vhost, ad) };
-  return unchanged({ ...vhost, masters, masterDownAt });
+  // A timer is never moved back: after a draw, the second packet does not take back the head start.
+  const at = Math.max(vhost.masterDownAt[from.family] ?? now, now + patienceMs(vhost, ad));
+  return unchanged({ ...vhost, masters, masterDownAt: { ...vhost.masterDownAt, [from.family]: at } });
 }
 
 /** Who is demoted bears a healthy master that is slower, too: it would only have to give way to it again. */

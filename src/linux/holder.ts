@@ -51,13 +51,17 @@ export interface Holder {
 export interface HolderOptions {
   readonly ip: Ip;
   readonly device: CarpDevice;
-  /** Prepares the kernel's settings of a new device; says what could not be set. */
-  readonly tune: (device: string) => readonly string[];
+  /** Prepares the kernel's settings of a new device. */
+  readonly tune: (device: string) => void;
   /** The parent's own networks, now. */
   readonly parentPrefixes: () => readonly Prefix[];
   readonly leaseSeconds: () => number;
   /** What went wrong, or `undefined` when it is well again. */
   readonly onFault: (said: string | undefined) => void;
+  /** Somebody changed something: what it was. */
+  readonly onMeddling: (said: string) => void;
+  /** Addresses that were on are gone: claim them again, or leave. */
+  readonly onLoss: () => void;
 }
 
 /** With sub-second advertisements the lease is renewed less often than they are sent. */
@@ -100,8 +104,11 @@ export function createHolder(options: HolderOptions): Holder {
   };
   const complete = (state: DeviceState | undefined) =>
     state?.up === true && heldAddresses(device, state).length === device.addresses.length;
-  const empty = (state: DeviceState | undefined) =>
-    heldAddresses(device, state).length === 0 && !(device.mac && state?.up);
+  /** As a backup leaves it. What is configured on a parent for good is not ours. */
+  const idle = (state: DeviceState | undefined) => {
+    const held = heldAddresses(device, state);
+    return device.mac ? held.length === 0 && !state?.up : held.every(({ leased }) => !leased);
+  };
 
   /** Every command is acknowledged by the kernel, so nothing refused means that all addresses are on. */
   const putOn = async (): Promise<string | undefined> => {
@@ -135,9 +142,8 @@ export function createHolder(options: HolderOptions): Holder {
     const [before] = await (device.mac ? quiet() : look([]));
     const held = heldAddresses(device, before).filter(({ leased }) => leased);
     const [state, refusals] = await look(exists ? releaseCommands(device, held) : []);
-    const gone = device.mac ? empty(state) : heldAddresses(device, state).every(({ leased }) => !leased);
-    if (gone) holding = false;
-    return gone
+    if (idle(state)) holding = false;
+    return idle(state)
       ? undefined
       : (describe(refusals) ?? `${device.name} still holds addresses that were taken off`);
   };
@@ -150,6 +156,20 @@ export function createHolder(options: HolderOptions): Holder {
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
       if (device.mac && !wanted) await look([`link delete dev ${device.name}`, ...createCommands(device)]);
     }
+    onFault(undefined);
+  };
+
+  const make = async (before: readonly string[]): Promise<string | undefined> => {
+    const [made, refusals] = await look([...before, ...createCommands(device)]);
+    if (!made) return describe(refusals) ?? `${device.name} was not made`;
+    options.tune(device.name);
+    return undefined;
+  };
+
+  /** Somebody may have deleted the device. */
+  const makeAgain = async (): Promise<string | undefined> => {
+    const [state] = await look([]);
+    return device.mac && !state ? make([]) : undefined;
   };
 
   const announce = async (): Promise<void> => {
@@ -176,10 +196,8 @@ export function createHolder(options: HolderOptions): Holder {
         return `${list} is configured on ${device.name} itself: a floating address must belong to no board, remove it there`;
       }
       if (device.mac) {
-        const remove = found ? destroyCommands(device) : [];
-        const [made, refusals] = await look([...remove, ...createCommands(device)]);
-        if (!made) return describe(refusals) ?? `${device.name} was not made`;
-        for (const problem of options.tune(device.name)) onFault(problem);
+        const problem = await make(found ? destroyCommands(device) : []);
+        if (problem) return problem;
       }
       await release();
       return undefined;
@@ -191,7 +209,7 @@ export function createHolder(options: HolderOptions): Holder {
     },
     async claim() {
       wanted = true;
-      const said = (await putOn()) && (await putOn());
+      const said = (await putOn()) && ((await makeAgain()) ?? (await putOn()));
       if (!said) await announce();
       return said;
     },
@@ -202,8 +220,7 @@ export function createHolder(options: HolderOptions): Holder {
       renewedAt = performance.now();
       const commands = renewCommands(device, options.parentPrefixes(), options.leaseSeconds());
       ip.run(commands).then(({ refusals }) => {
-        const said = describe(refusals);
-        if (said && wanted) onFault(said);
+        if (wanted) onFault(describe(refusals));
       });
     },
     fallSilent() {
@@ -215,16 +232,14 @@ export function createHolder(options: HolderOptions): Holder {
       // An answer from before our own last change says nothing about others'.
       if (changing > 0 || askedAt <= changedAt) return;
       if (wanted && !complete(state)) {
+        // Where nothing is held, a claim is under way already.
+        if (!holding) return;
         holding = false;
-        onFault((await putOn()) ?? `somebody took addresses off ${device.name}: they are back`);
-        await announce();
-      } else if (
-        !wanted &&
-        state &&
-        heldAddresses(device, state).some(({ leased }) => leased || device.mac)
-      ) {
-        onFault(`somebody put addresses on ${device.name} that another board holds: they are off`);
+        options.onMeddling(`${device.name} has lost addresses: claiming them again`);
+        options.onLoss();
+      } else if (!wanted && state && !idle(state)) {
         await release();
+        options.onMeddling(`somebody put ${device.name} to use while another board serves: it is off again`);
       }
     },
     async readdress(addresses) {

@@ -8,6 +8,7 @@ import type { Packet } from "../wire/packet.js";
 import { type DeviceState, readDevice } from "./carp-device.js";
 import { openReceiver, type Receiver } from "./carp-socket.js";
 import type { Ip } from "./ip.js";
+import { isIpv6Off } from "./sysctl.js";
 
 export interface Parent {
   readonly name: string;
@@ -49,6 +50,12 @@ export function createParent({ name, ip, onPacket, onState }: ParentOptions): Pa
   const open = () => {
     deaf.clear();
     for (const family of wanted) {
+      if (family === 6 && isIpv6Off(name)) {
+        receivers.get(6)?.close();
+        receivers.delete(6);
+        deaf.set(6, `IPv6 is disabled on ${name}: net/ipv6/conf/${name}/disable_ipv6 is 1, wanted 0`);
+        continue;
+      }
       if (!state?.up || receivers.has(family)) continue;
       try {
         // The next look opens it again.

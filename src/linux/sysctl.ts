@@ -82,6 +82,11 @@ export function overruledSettings(): string[] {
   ];
 }
 
+/** A board without IPv6 on an interface hears nothing there by IPv6, although it can listen. */
+export function isIpv6Off(device: string): boolean {
+  return read(`ipv6/conf/${device}/disable_ipv6`) === "1";
+}
+
 /** Puts back what was changed, where nobody else has changed it since. */
 export function restoreSettings(changed: Changed): void {
   for (const [path, before] of Object.entries(changed)) {
