@@ -50,6 +50,8 @@ const EVENTS_KEPT = 100;
 /** How long packets may keep a deadline waiting; longer when the deadline was missed by longer. */
 const LEAST_READ_MS = 2;
 const MOST_READ_MS = 250;
+/** When hundreds of groups claim their addresses at once, the kernel is busy for so long that a lease needs more room. */
+const GROUPS_A_SECOND = 128;
 /** What went wrong is tried again after this long. */
 const REVIEW_MS = 5_000;
 const REVIEW_DEVICES_MS = 60_000;
@@ -290,7 +292,8 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
         group.fault("settings", problems.length > 0 ? problems.join("; ") : undefined);
       },
       parentPrefixes: () => ownPrefixes(parents.get(parent)?.state, floating),
-      leaseSeconds: () => leaseSeconds(group.config, ourClaim(group.vhost)),
+      leaseSeconds: () =>
+        leaseSeconds(group.config, ourClaim(group.vhost)) + Math.floor(groups.size / GROUPS_A_SECOND),
       onFault: (said) => group.fault("device", said),
       onMeddling: (said) => log.warn(`carp ${vhid} on ${parent}: ${said}`),
       onLoss: () => group.reclaim(),
@@ -449,8 +452,8 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
     review();
     reviewDevices();
   });
-  await arrange([...groups.values()]);
   await serve();
+  await arrange([...groups.values()]);
   const reviews = [setInterval(review, REVIEW_MS), setInterval(reviewDevices, REVIEW_DEVICES_MS)];
   log.info(`carpio ${version} as ${config.name}: ${groups.size} group${groups.size === 1 ? "" : "s"}`);
 
