@@ -52,6 +52,8 @@ const LEAST_READ_MS = 2;
 const MOST_READ_MS = 250;
 /** When hundreds of groups claim their addresses at once, the kernel is busy for so long that a lease needs more room. */
 const GROUPS_A_SECOND = 128;
+/** A polite leave takes 1.5 s; longer than this, something hangs. */
+const STOP_MS = 4_000;
 /** What went wrong is tried again after this long. */
 const REVIEW_MS = 5_000;
 const REVIEW_DEVICES_MS = 60_000;
@@ -71,8 +73,11 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
   await clearAway();
   let guardPid: number | undefined;
   const guard = openGuard((pid) => {
-    if (guardPid !== undefined) log.warn("the guard has ended; another has started");
+    const restarted = guardPid !== undefined;
     guardPid = pid;
+    if (!restarted) return;
+    log.warn("the guard has ended; another has started");
+    leaveNote();
   });
   const sender = openSender();
   let config = initial;
@@ -196,7 +201,7 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
     const link = (up: boolean, why: string) =>
       group.handle({ kind: "link", up, why, sources: sourcesOn(parent) });
     if (replaced || !state) {
-      link(false, state ? `${parent} was replaced` : `there is no ${parent}`);
+      link(false, state ? `${parent} is another than before` : `there is no ${parent}`);
       await group.settled();
       group.holder.lost();
     }
@@ -206,7 +211,8 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
     if (replaced) {
       const problem = await group.holder.prepare();
       group.fault("addresses", problem);
-      if (problem) return;
+      // It may have been asked to leave in the meantime.
+      if (problem || leavers.has(group)) return;
     }
     // Who cannot hear a master must not believe that there is none.
     if (deaf) return link(false, deaf);
@@ -220,7 +226,7 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
       const advskew = state?.running ? 0 : DEMOTED_ADVSKEW;
       for (const group of groups.values()) {
         if (group.config.interface !== name)
-          group.handle({ kind: "demote", reason: `link ${name} down`, advskew });
+          group.handle({ kind: "demote", reason: linkDown(name), advskew });
       }
     }
   };
@@ -255,7 +261,9 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
     for (const parent of parents.values()) parent.refresh();
     for (const group of groups.values()) {
       const state = parents.get(group.config.interface)?.state;
-      if (state && group.vhost.role === "init" && group.faults.has("addresses")) connect(group, state, true);
+      const { role, leaving } = group.vhost;
+      if (state && role === "init" && group.faults.has("addresses")) connect(group, state, true);
+      if (role === "master" && !leaving && !group.holder.holding) group.reclaim();
     }
   };
 
@@ -338,6 +346,8 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
       if (names.has(name)) continue;
       parent.close();
       parents.delete(name);
+      for (const group of groups.values())
+        group.handle({ kind: "demote", reason: linkDown(name), advskew: 0 });
     }
     for (const name of names) {
       if (parents.has(name)) continue;
@@ -349,8 +359,10 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
       });
       parents.set(name, parent);
     }
-    guard.protect(guardCommands([...groups.values()].map(({ holder }) => holder.device)));
-    refilter();
+    guard.protect(guardCommands([...groups.values()].map(protectedDevice)));
+    const filtered = refilter();
+    // At first there are no older rules that could keep anything from a group.
+    if (heard > 0) await filtered;
     await Promise.all([...parents.values()].map((parent) => settle(parent, fresh)));
     demoteForLinks();
   };
@@ -442,7 +454,7 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
   /** What an earlier run left: its guard at work, its devices, its changed settings. */
   async function clearAway(): Promise<void> {
     const leftover = readLeftover();
-    if (leftover.guardPid) await waitForGuard(leftover.guardPid);
+    if (leftover.guardPid) await Promise.all([waitForGuard(leftover.guardPid), unloadPrefilter()]);
     await ip.run([`link delete group ${LINK_GROUP}`]);
     restoreSettings(leftover.changed ?? {});
   }
@@ -487,7 +499,12 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
       if (stopping) return;
       stopping = true;
       for (const timer of reviews) clearInterval(timer);
-      await Promise.all([...groups.values()].map((group) => leave(group, why)));
+      const left = Promise.all([...groups.values()].map((group) => leave(group, why)));
+      const late = new Promise((resolve) => setTimeout(resolve, STOP_MS, "late"));
+      if ((await Promise.race([left, late])) === "late") {
+        log.warn("the kernel does not take the addresses off: leaving that to the guard");
+        return;
+      }
       // One command for all devices takes less time than one of them alone.
       await ip.run([`link delete group ${LINK_GROUP}`]);
       clock.stop();
@@ -495,13 +512,22 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
       server?.close();
       for (const parent of parents.values()) parent.close();
       sender.close();
-      await Promise.all([guard.dismiss(), unloadPrefilter(), ip.close()]);
+      await Promise.all([guard.dismiss(), prefilter.unload(), ip.close()]);
       restoreSettings(changed);
       changed = {};
       removeLeftover();
       lock.release();
     },
   };
+}
+
+function linkDown(name: string): string {
+  return `link ${name} down`;
+}
+
+/** With the addresses that are on and those that are about to be. */
+function protectedDevice({ holder, config }: Group): CarpDevice {
+  return { ...holder.device, addresses: [...holder.device.addresses, ...config.addresses] };
 }
 
 function keyOf({ interface: parent, vhid }: { readonly interface: string; readonly vhid: number }): string {

@@ -95,8 +95,9 @@ export function settingsOf({ vhid, advbase, advskew, preempt, compat, addresses 
 }
 
 /**
- * How long the kernel keeps the addresses without being asked again: gone
- * before the peers' patience is at an end, and never between two advertisements.
+ * How long the kernel keeps the addresses without being asked again: never so
+ * short that they go between two advertisements, and else gone before the peers'
+ * patience is at an end. The kernel counts whole seconds.
  */
 export function leaseSeconds(configured: Interval, interval: Interval): number {
   const everySeconds = ticksToMs(advertisementTicks(interval)) / 1000;
@@ -139,8 +140,19 @@ export function createGroup(options: GroupOptions): Group {
       if (action.do === "enter") from = enter(from, action.role, action.why);
       else enqueue(action);
     }
+    if (vhost.role === "init" && before.role !== "init") forgetFailures();
     options.onChange();
   };
+
+  /** Whoever is no master sends nothing that could show a recovery. */
+  const forgetFailures = (): void => {
+    failures = 0;
+    successes = 0;
+    fault("sending", undefined);
+    handle({ kind: "demote", reason: sendingFails(), advskew: 0 });
+  };
+
+  const sendingFails = (): string => `cannot send on ${config.interface}`;
 
   const enter = (from: Role, to: Role, why: string): Role => {
     since = new Date();
@@ -157,6 +169,9 @@ export function createGroup(options: GroupOptions): Group {
   };
 
   const perform = async (action: Action): Promise<void> => {
+    // What waited behind a slow kernel may be said by a master no more.
+    const stale = vhost.role !== "master" && !(action.do === "advertise" && action.to);
+    if (stale && action.do !== "release") return;
     log.debug("linux", () => `${name}: ${JSON.stringify(action)}`);
     switch (action.do) {
       case "claim":
@@ -201,7 +216,8 @@ export function createGroup(options: GroupOptions): Group {
         options.sender.send(packet, destination, deviceTo(destination)),
       ),
     );
-    for (const error of results) account(error);
+    counters.sent += results.filter((error) => error === undefined).length;
+    account(results.find((error) => error !== undefined));
   };
 
   /** Only to the group does the virtual MAC say something: which port of the switch is the master's. */
@@ -221,7 +237,7 @@ export function createGroup(options: GroupOptions): Group {
   };
 
   const account = (error: Error | undefined): void => {
-    const reason = `cannot send on ${config.interface}`;
+    const reason = sendingFails();
     if (error) {
       successes = 0;
       failures++;
@@ -230,7 +246,6 @@ export function createGroup(options: GroupOptions): Group {
       if (failures === SEND_FAILURES) handle({ kind: "demote", reason, advskew: DEMOTED_ADVSKEW });
       return;
     }
-    counters.sent++;
     successes++;
     if (failures < SEND_FAILURES) failures = 0;
     else if (successes >= SEND_FAILURES) {

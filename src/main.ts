@@ -4,6 +4,9 @@
 import "./memory.js";
 import { runCommand } from "./cli.js";
 
+// Whoever reads our lines may leave before we do.
+process.stderr.on("error", () => {});
+
 runCommand(process.argv.slice(2)).then(
   (status) => process.exit(status),
   (error: unknown) => {

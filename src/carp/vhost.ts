@@ -456,9 +456,10 @@ function alreadySucceeded({ masters }: VirtualHost, from: Address, now: Instant)
 }
 
 /** True for a master that is late by as much as its peers bear: they have one of their own by now. */
-function overslept({ role, leaving, settings, advertiseAt }: VirtualHost, now: Instant): boolean {
+function overslept(vhost: VirtualHost, now: Instant): boolean {
+  const { role, leaving, settings } = vhost;
   if (role !== "master" || leaving) return false;
-  return now - advertiseAt > Math.max(DEAF_MS, ticksToMs(masterDownTicks(settings, settings.masterDown)));
+  return now - spokeAt(vhost) > Math.max(DEAF_MS, ticksToMs(masterDownTicks(settings, settings.masterDown)));
 }
 
 function masterDownMs(vhost: VirtualHost, claim: Interval = ourClaim(vhost)): number {

@@ -88,18 +88,36 @@ export function openReceiver(
 
 export function openSender(): Sender {
   const sockets = new Map<Family, Socket>();
+  const waiting = new Map<Family, Set<(error: Error) => void>>();
+  const waitingOn = (family: Family) => {
+    const all = waiting.get(family) ?? new Set();
+    waiting.set(family, all);
+    return all;
+  };
+  /** A socket that fails forgets what it was asked to send. */
+  const onClose = (family: Family) => {
+    sockets.delete(family);
+    for (const answer of waitingOn(family)) answer(new Error("the socket was closed"));
+    waitingOn(family).clear();
+  };
   const socketOf = (family: Family): Socket => {
-    const socket = sockets.get(family) ?? openSendSocket(family, () => sockets.delete(family));
+    const socket = sockets.get(family) ?? openSendSocket(family, () => onClose(family));
     sockets.set(family, socket);
     return socket;
   };
   return {
     send(packet, destination, device) {
       return new Promise((resolve) => {
-        const socket = socketOf(destination.family);
+        const pending = waitingOn(destination.family);
+        pending.add(resolve);
+        const after = (error: Error | null) => {
+          pending.delete(resolve);
+          resolve(error ?? undefined);
+        };
         const bytes = Buffer.from(packet);
+        const socket = openOr(after, () => socketOf(destination.family));
+        if (!socket) return;
         const before = () => bindToDevice(socket, device);
-        const after = (error: Error | null) => resolve(error ?? undefined);
         socket.send(bytes, 0, bytes.length, formatAddress(destination), before, after);
       });
     },
@@ -107,6 +125,16 @@ export function openSender(): Sender {
       for (const socket of sockets.values()) socket.close();
     },
   };
+}
+
+/** Opens a socket, or says why the kernel would not. */
+function openOr(refuse: (error: Error) => void, open: () => Socket): Socket | undefined {
+  try {
+    return open();
+  } catch (error) {
+    refuse(error instanceof Error ? error : new Error(String(error)));
+    return undefined;
+  }
 }
 
 function openSendSocket(family: Family, onClose: () => void): Socket {

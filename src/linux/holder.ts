@@ -43,7 +43,7 @@ export interface Holder {
   fallSilent(): void;
   /** Sees whether the kernel still agrees. Asks it, unless an answer is known that was asked for at `askedAt`. */
   check(known?: DeviceState, askedAt?: number): Promise<void>;
-  /** Other addresses; a claim or release is to follow. */
+  /** Other addresses: those that went are taken off, those that came wait for the next claim. */
   readdress(addresses: readonly Prefix[]): Promise<void>;
   destroy(): Promise<void>;
 }
@@ -94,13 +94,15 @@ export function createHolder(options: HolderOptions): Holder {
 
   const look = async (
     commands: readonly string[],
-  ): Promise<[DeviceState | undefined, readonly Refusal[]]> => {
+  ): Promise<[DeviceState | undefined, readonly Refusal[], boolean]> => {
     const run = commands.length > 0 ? change : ip.run;
-    const { answers, refusals } = await run([...commands, `address show dev ${device.name}`]);
+    const { answered, answers, refusals } = await run([...commands, `address show dev ${device.name}`]);
     const state = readDevice(answers.at(-1));
-    mac = device.mac ?? state?.mac;
-    exists = state !== undefined;
-    return [state, refusals];
+    if (answered) {
+      mac = device.mac ?? state?.mac;
+      exists = state !== undefined;
+    }
+    return [state, refusals, answered];
   };
   const complete = (state: DeviceState | undefined) =>
     state?.up === true && heldAddresses(device, state).length === device.addresses.length;
@@ -140,10 +142,13 @@ export function createHolder(options: HolderOptions): Holder {
   const takeOff = async (): Promise<string | undefined> => {
     // Where many groups leave at once, no address is served while another's is still being flushed.
     const [before] = await (device.mac ? quiet() : look([]));
+    // A claim may have come while we waited: then what is on belongs there.
+    if (wanted) return undefined;
     const held = heldAddresses(device, before).filter(({ leased }) => leased);
-    const [state, refusals] = await look(exists ? releaseCommands(device, held) : []);
-    if (idle(state)) holding = false;
-    return idle(state)
+    const [state, refusals, answered] = await look(exists ? releaseCommands(device, held) : []);
+    const off = answered && idle(state);
+    if (off) holding = false;
+    return off
       ? undefined
       : (describe(refusals) ?? `${device.name} still holds addresses that were taken off`);
   };
@@ -154,7 +159,7 @@ export function createHolder(options: HolderOptions): Holder {
     for (let said = await takeOff(); said !== undefined && !wanted; said = await takeOff()) {
       onFault(said);
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
-      if (device.mac && !wanted) await look([`link delete dev ${device.name}`, ...createCommands(device)]);
+      if (device.mac && !wanted) await make([`link delete dev ${device.name}`]);
     }
     onFault(undefined);
   };
@@ -168,8 +173,8 @@ export function createHolder(options: HolderOptions): Holder {
 
   /** Somebody may have deleted the device. */
   const makeAgain = async (): Promise<string | undefined> => {
-    const [state] = await look([]);
-    return device.mac && !state ? make([]) : undefined;
+    const [state, , answered] = await look([]);
+    return device.mac && answered && !state ? make([]) : undefined;
   };
 
   const announce = async (): Promise<void> => {
@@ -228,7 +233,8 @@ export function createHolder(options: HolderOptions): Holder {
     },
     async check(known, askedAt = performance.now()) {
       if (changing > 0) return;
-      const state = known ?? (await look([]))[0];
+      const [state, , answered] = known ? [known, [], true] : await look([]);
+      if (!answered) return;
       // An answer from before our own last change says nothing about others'.
       if (changing > 0 || askedAt <= changedAt) return;
       if (wanted && !complete(state)) {
@@ -249,6 +255,8 @@ export function createHolder(options: HolderOptions): Holder {
       const held = heldAddresses({ ...device, addresses: dropped }, state);
       await look(releaseCommands({ ...device, mac: undefined }, held));
       device = { ...device, addresses };
+      // A family may have come that the device was not prepared for.
+      if (device.mac) options.tune(device.name);
     },
     async destroy() {
       await release();

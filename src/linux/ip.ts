@@ -15,6 +15,8 @@ export interface Refusal {
 }
 
 export interface Outcome {
+  /** False when `ip` ended before it could: then nothing is known, and nothing may be concluded. */
+  readonly answered: boolean;
   readonly refusals: readonly Refusal[];
   /** One element for each command that prints something, in order. */
   readonly answers: readonly unknown[];
@@ -77,11 +79,13 @@ export function openIp(): Ip {
 
   return {
     async run(commands) {
-      if (commands.length === 0) return { refusals: [], answers: [] };
+      if (commands.length === 0) return { answered: true, refusals: [], answers: [] };
       // What the one before still has to do comes first: order is all that keeps an address off.
-      await retired;
-      if (closed)
-        return { refusals: commands.map((command) => ({ command, said: "too late" })), answers: [] };
+      for (let last: Promise<void> | undefined; last !== retired; ) {
+        last = retired;
+        await last;
+      }
+      if (closed) return unanswered(commands, "too late");
       const outcome = await enqueue(child(), commands);
       if (outcome.refusals.length > 0) forget();
       return outcome;
@@ -111,7 +115,7 @@ function startChild(): Child {
   process.stdin.on("error", () => {});
   exited.then(() => {
     clearTimeout(child.timer);
-    for (const batch of child.batches.splice(0)) fail(batch, "ip has ended");
+    for (const batch of child.batches.splice(0)) batch.resolve(unanswered(batch.commands, "ip has ended"));
   });
   return child;
 }
@@ -145,7 +149,7 @@ function readLine(child: Child, line: string): void {
   if (line.startsWith(PROMPT_ANSWER)) {
     child.batches.shift();
     startTimer(child);
-    batch.resolve({ refusals: batch.refusals, answers: batch.answers });
+    batch.resolve({ answered: true, refusals: batch.refusals, answers: batch.answers });
   } else if (failed) {
     const command = batch.commands[Number(failed[1]) - batch.firstLine] ?? "";
     batch.refusals.push({ command, said: batch.said.splice(0).join(" ") });
@@ -156,9 +160,6 @@ function readLine(child: Child, line: string): void {
   }
 }
 
-function fail(batch: Batch, said: string): void {
-  batch.resolve({
-    refusals: batch.commands.map((command) => ({ command, said })),
-    answers: batch.answers,
-  });
+function unanswered(commands: readonly string[], said: string): Outcome {
+  return { answered: false, refusals: commands.map((command) => ({ command, said })), answers: [] };
 }

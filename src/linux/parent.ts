@@ -59,7 +59,12 @@ export function createParent({ name, ip, onPacket, onState }: ParentOptions): Pa
       if (!state?.up || receivers.has(family)) continue;
       try {
         // The next look opens it again.
-        const onError = () => receivers.delete(family);
+        const onError = () => {
+          receivers.get(family)?.close();
+          receivers.delete(family);
+          deaf.set(family, `listening for IPv${family} on ${name} was interrupted`);
+          refresh();
+        };
         receivers.set(family, openReceiver({ name, index: state.index }, family, onPacket, onError));
       } catch (error) {
         const said = error instanceof Error ? error.message : error;
@@ -72,8 +77,9 @@ export function createParent({ name, ip, onPacket, onState }: ParentOptions): Pa
     asked = false;
     // A look that was under way must not open again what is closed: that would keep the daemon from ending.
     if (closed) return;
-    const { answers } = await ip.run([`address show dev ${name}`]);
-    if (closed) return;
+    const { answered, answers } = await ip.run([`address show dev ${name}`]);
+    // No answer is no news; the next review asks again.
+    if (closed || !answered) return;
     const next = readDevice(answers[0]);
     const replaced = next?.index !== state?.index;
     const before = JSON.stringify([state, [...deaf]]);
@@ -83,18 +89,20 @@ export function createParent({ name, ip, onPacket, onState }: ParentOptions): Pa
     if (JSON.stringify([state, [...deaf]]) !== before) await onState(next, replaced);
   };
 
+  const refresh = (): Promise<void> => {
+    // One look that is still to come sees whatever has happened until then.
+    if (!asked) todo = todo.then(look);
+    asked = true;
+    return todo;
+  };
+
   return {
     name,
     get state() {
       return state;
     },
     deafTo: (families) => families.map((family) => deaf.get(family)).find((said) => said !== undefined),
-    refresh() {
-      // One look that is still to come sees whatever has happened until then.
-      if (!asked) todo = todo.then(look);
-      asked = true;
-      return todo;
-    },
+    refresh,
     listen(families, addresses) {
       wanted = families;
       askedFor = addresses;

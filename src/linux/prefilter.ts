@@ -32,19 +32,32 @@ const DEADLINE_MS = 5_000;
 export interface Prefilter {
   /** Loads the rules for these interfaces in place of earlier ones. Answers with what `nft` said if it failed. */
   load(interfaces: readonly FilteredInterface[]): Promise<string | undefined>;
+  /** Takes the rules away, after whatever is still being loaded. */
+  unload(): Promise<void>;
   /** Read from the kernel at most once a second; `undefined` without a prefilter. */
   counters(): Promise<FilterCounters | undefined>;
 }
 
 export function createPrefilter(): Prefilter {
   let loaded = false;
+  let todo: Promise<unknown> = Promise.resolve();
   let counters: FilterCounters | undefined;
   let readAt = Number.NEGATIVE_INFINITY;
   return {
-    async load(interfaces) {
-      const { problem } = await nft(["-f", "-"], prefilterRules(interfaces));
-      loaded = problem === undefined;
-      return problem;
+    load(interfaces) {
+      const loading = todo.then(async () => {
+        const { problem } = await nft(["-f", "-"], prefilterRules(interfaces));
+        loaded = problem === undefined;
+        // Older rules would drop what newer groups must hear.
+        if (problem) await unloadPrefilter();
+        return problem;
+      });
+      todo = loading;
+      return loading;
+    },
+    async unload() {
+      await todo;
+      await unloadPrefilter();
     },
     async counters() {
       if (!loaded) return undefined;
@@ -69,8 +82,8 @@ export function prefilterRules(interfaces: readonly FilteredInterface[]): string
     ({ vhids }, i) => `  chain carp${i} {
     ip6 hoplimit != 255 counter name badttl drop
     ${IS_CARP} @th,8,8 != { ${vhids.join(", ")} } counter name badvhid drop
-    update @sources4 { ip saddr limit rate over ${SOURCE_PACKETS_PER_SECOND}/second burst ${SOURCE_PACKETS_PER_SECOND} packets } counter name flooded drop
-    update @sources6 { ip6 saddr limit rate over ${SOURCE_PACKETS_PER_SECOND}/second burst ${SOURCE_PACKETS_PER_SECOND} packets } counter name flooded drop
+    update @sources4 { ether saddr . ip saddr limit rate over ${SOURCE_PACKETS_PER_SECOND}/second burst ${SOURCE_PACKETS_PER_SECOND} packets } counter name flooded drop
+    update @sources6 { ether saddr . ip6 saddr limit rate over ${SOURCE_PACKETS_PER_SECOND}/second burst ${SOURCE_PACKETS_PER_SECOND} packets } counter name flooded drop
   }`,
   );
   const devices = interfaces.flatMap((it) => it.devices.map((name) => `"${name}"`));
@@ -82,8 +95,8 @@ table inet ${TABLE} {
   counter badttl {}
   counter badvhid {}
   counter flooded {}
-  set sources4 { type ipv4_addr; size 4096; flags dynamic,timeout; timeout 10s; }
-  set sources6 { type ipv6_addr; size 4096; flags dynamic,timeout; timeout 10s; }
+  set sources4 { type ether_addr . ipv4_addr; size 4096; flags dynamic,timeout; timeout 10s; }
+  set sources6 { type ether_addr . ipv6_addr; size 4096; flags dynamic,timeout; timeout 10s; }
 ${chains.join("\n")}
   chain prerouting {
     type filter hook prerouting priority raw; policy accept;

@@ -6,7 +6,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
-export type Program = "probe" | "capture";
+export type Program = "probe" | "capture" | "flood";
 
 /** Compiles `scripts/NAME.c` into `directory` and returns the path. Takes a quarter of a second. */
 export async function compile(name: Program, directory: string): Promise<string> {

@@ -1,0 +1,204 @@
+/**
+ * The demo without a terminal: the acts one after the other, each with what it
+ * should come to. What the boards say on the way is printed as they say it.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Snapshot } from "../../src/status/snapshot.js";
+import { type Moment, now } from "../../test/lab/child.js";
+import type { ProbeResult } from "../../test/lab/probe.js";
+import { ADDRESSES, BOARDS, type BoardName, type BoardView, type Note } from "./board.js";
+import { startProbes, tellLossFromNoise } from "./client.js";
+import { power, type Stage, secondsSince } from "./stage.js";
+import { count, duration, packetsLost } from "./wording.js";
+
+/** How a board should look in the end: the role it reports by `GET /status`, or why it cannot. */
+type Condition = Snapshot["role"] | "gone" | "frozen";
+
+interface Act {
+  do(boards: Stage["boards"]): Promise<void>;
+  /** Who should serve then. */
+  readonly serves: BoardName;
+  readonly becomes: { readonly [B in BoardName]: Condition };
+  /** The longest time without an answer; 0 stands for not a packet lost. */
+  readonly outageAtMostMs: number;
+}
+
+interface Outcome {
+  readonly servesAfterMs: number;
+  readonly letsGoAfterMs: number | undefined;
+  readonly result: ProbeResult;
+  readonly lost: number;
+  readonly noise: number;
+  readonly servingAtEnd: readonly BoardName[];
+}
+
+const NOTHING = 0;
+/** The supervisor tells the other board at once; on a busy computer it takes a while to start. */
+const A_CRASH_MS = 4_000;
+/** The master-down time is 3 x 1 s + 50/256 s = 3.2 s; the rest is for busy computers. */
+const A_SILENCE_MS = 6_000;
+const DEADLINE_MS = 30_000;
+/** After this, a loss would belong to something else. */
+const CALM_MS = 1_000;
+
+const bothWell = { left: "master", right: "backup" } as const;
+
+const acts: readonly Act[] = [
+  {
+    do: ({ left }) => left.handOver(),
+    serves: "right",
+    becomes: { left: "backup", right: "master" },
+    outageAtMostMs: NOTHING,
+  },
+  { do: ({ left }) => left.takeBack(), serves: "left", becomes: bothWell, outageAtMostMs: NOTHING },
+  {
+    do: ({ left }) => left.stop(),
+    serves: "right",
+    becomes: { left: "gone", right: "master" },
+    outageAtMostMs: NOTHING,
+  },
+  { do: ({ left }) => left.start(), serves: "left", becomes: bothWell, outageAtMostMs: NOTHING },
+  {
+    do: ({ left }) => left.kill(),
+    serves: "right",
+    becomes: { left: "gone", right: "master" },
+    outageAtMostMs: A_CRASH_MS,
+  },
+  { do: ({ left }) => left.start(), serves: "left", becomes: bothWell, outageAtMostMs: NOTHING },
+  {
+    do: ({ left }) => left.cutCable(),
+    serves: "right",
+    becomes: { left: "init", right: "master" },
+    outageAtMostMs: A_SILENCE_MS,
+  },
+  { do: ({ left }) => left.plugIn(), serves: "left", becomes: bothWell, outageAtMostMs: NOTHING },
+  {
+    do: ({ left }) => left.freeze(),
+    serves: "right",
+    becomes: { left: "frozen", right: "master" },
+    outageAtMostMs: A_SILENCE_MS,
+  },
+  { do: ({ left }) => left.thaw(), serves: "left", becomes: bothWell, outageAtMostMs: NOTHING },
+];
+
+/** Tells the story as it happens; answers how many expectations failed. */
+export class Story {
+  readonly #print: (line: string) => void;
+  readonly #startedAt = now();
+
+  constructor(print: (line: string) => void) {
+    this.#print = print;
+    print(
+      `carpio: two boards, left and right, share ${ADDRESSES.join(" and ")}. A client asks the first one`,
+    );
+    print("for an echo 1,000 times a second, and a host that nobody touches as often, to know the noise.");
+    print(`It all happens in network namespaces made by ${power()}. Times are in seconds.`);
+    print("");
+  }
+
+  /** For everything that the stage reports. */
+  readonly note = ({ at, who, kind, text }: Note): void => {
+    const indent = kind === "deed" ? "" : "  ";
+    this.#say(`${indent}${who.padEnd(5)}  ${text}`, at);
+  };
+
+  async play(stage: Stage): Promise<number> {
+    let wrong = await this.#begin(stage);
+    for (const act of acts) {
+      this.#print("");
+      wrong += await this.#playAct(stage, act);
+    }
+    const played = count(acts.length + 1);
+    this.#print("");
+    this.#print(wrong === 0 ? `All ${played} acts went as they should.` : `${wrong} expectations FAILED.`);
+    return wrong;
+  }
+
+  /** Nobody serves before the first election, so there is nothing to lose. */
+  async #begin(stage: Stage): Promise<number> {
+    const beganAt = now();
+    await Promise.all(BOARDS.map((name) => stage.boards[name].start()));
+    const servesAfterMs = await settle(stage, "left", bothWell, beganAt);
+    this.#say(`= left serves after ${duration(servesAfterMs)}`);
+    return 0;
+  }
+
+  async #playAct(stage: Stage, act: Act): Promise<number> {
+    const outcome = await perform(stage, act);
+    const { servesAfterMs, letsGoAfterMs, lost, noise, result } = outcome;
+    const other = act.serves === "left" ? "right" : "left";
+    const longest = lost > 0 ? `, ${duration(result.longestOutageMs)} without an answer` : "";
+    const letsGo = letsGoAfterMs === undefined ? "" : `; ${other} let go after ${duration(letsGoAfterMs)}`;
+    this.#say(
+      `= ${act.serves} serves after ${duration(servesAfterMs)}${letsGo}; ${packetsLost(lost)}${longest}`,
+    );
+    if (noise > 0)
+      this.#say(`  ${packetsLost(noise)} more, while the host that nobody touches lost some too: noise`);
+    const wrong = judge(act, outcome);
+    for (const each of wrong) this.#say(`WRONG: ${each}`);
+    return wrong.length;
+  }
+
+  #say(text: string, at: Moment = now()): void {
+    this.#print(`${secondsSince(this.#startedAt, at).padStart(6)}  ${text}`);
+  }
+}
+
+async function perform(stage: Stage, act: Act): Promise<Outcome> {
+  const { probe, control } = await startProbes(stage.lab);
+  await probe.answering(DEADLINE_MS);
+  const other = act.serves === "left" ? "right" : "left";
+  const actedAt = now();
+  await act.do(stage.boards);
+  const servesAfterMs = await settle(stage, act.serves, act.becomes, actedAt);
+  await probe.answering(DEADLINE_MS);
+  await sleep(CALM_MS);
+  const letGoAt = stage.changedHands(other, false, actedAt);
+  const [result, noise] = await Promise.all([probe.stop(), control.stop()]);
+  return {
+    servesAfterMs,
+    letsGoAfterMs: letGoAt && letGoAt - actedAt,
+    result,
+    ...tellLossFromNoise(result, noise),
+    servingAtEnd: stage.serving(),
+  };
+}
+
+/** Waits until one board alone has the addresses and both are as they should be. Says how long it took to serve. */
+async function settle(
+  stage: Stage,
+  serves: BoardName,
+  becomes: Act["becomes"],
+  sinceAt: Moment,
+): Promise<number> {
+  for (const address of ADDRESSES) await stage.lab.holders.wait(address, [serves], DEADLINE_MS);
+  const servesAt = stage.changedHands(serves, true, sinceAt) ?? sinceAt;
+  const is = (): string =>
+    BOARDS.map((name) => `${name} is ${conditionOf(stage.boards[name].view(), sinceAt)}`).join(", ");
+  const wanted = BOARDS.map((name) => `${name} is ${becomes[name]}`).join(", ");
+  for (const deadline = now() + DEADLINE_MS; is() !== wanted; await sleep(20)) {
+    if (now() > deadline) throw new Error(`after ${DEADLINE_MS} ms ${is()}; wanted: ${wanted}`);
+  }
+  return servesAt - sinceAt;
+}
+
+/** The role counts when it was asked for after the deed. */
+function conditionOf({ daemon, status }: BoardView, sinceAt: Moment): Condition | "silent" {
+  if (daemon.is !== "running") return daemon.is;
+  return status && status.at > sinceAt ? status.snapshot.role : "silent";
+}
+
+function judge(act: Act, { lost, result, servingAtEnd }: Outcome): readonly string[] {
+  const wrong: string[] = [];
+  const { outageAtMostMs } = act;
+  if (outageAtMostMs === NOTHING && lost > 0) wrong.push(`${packetsLost(lost)}; wanted: none`);
+  if (outageAtMostMs > NOTHING && result.longestOutageMs > outageAtMostMs) {
+    wrong.push(
+      `${duration(result.longestOutageMs)} without an answer; wanted: at most ${duration(outageAtMostMs)}`,
+    );
+  }
+  if (servingAtEnd.join() !== act.serves) {
+    wrong.push(`${servingAtEnd.join(" and ") || "nobody"} serves in the end; wanted: ${act.serves} alone`);
+  }
+  return wrong;
+}

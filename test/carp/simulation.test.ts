@@ -1,0 +1,210 @@
+/**
+ * Hundreds of simulated hours of two to four hosts, ours beside OpenBSD's,
+ * FreeBSD's, NetBSD's and UCARP's rules, while everything breaks that can.
+ * `simulation/simulate.ts` says what happens in a run, `simulation/referee.ts`
+ * what must not.
+ *
+ * A run that fails prints its seed. SEED=42 node build/test/carp/simulation.test.js
+ * plays that one alone and prints its trace.
+ */
+import assert from "node:assert/strict";
+import { randomInt } from "node:crypto";
+import { describe, test } from "node:test";
+import { type Action, step, type VhostEvent, type VirtualHost } from "../../src/carp/vhost.js";
+import { simulate } from "../simulation/simulate.js";
+import type { Core } from "../world.js";
+
+const HOUR_MS = 3_600_000;
+const FIXED_SEEDS = 400;
+const RANDOM_SEEDS = 40;
+const seed = process.env["SEED"];
+
+if (seed !== undefined) {
+  test(`seed ${seed}`, () => {
+    const { violation } = simulate(Number(seed), { trace: (line) => console.log(line) });
+    assert.equal(violation, undefined);
+  });
+} else {
+  describe("whatever breaks", () => {
+    const sightings = new Map<string, number>();
+    let simulatedMs = 0;
+
+    test(`seeds 1 to ${FIXED_SEEDS}, the same each time`, () => {
+      for (let fixed = 1; fixed <= FIXED_SEEDS; fixed++) holds(fixed);
+    });
+
+    test(`${RANDOM_SEEDS} seeds that nobody has seen`, () => {
+      for (let i = 0; i < RANDOM_SEEDS; i++) holds(randomInt(1_000_000_000));
+    });
+
+    test("a hundred hours went by", (t) => {
+      t.diagnostic(`${(simulatedMs / HOUR_MS).toFixed(0)} simulated hours`);
+      assert.ok(simulatedMs > 100 * HOUR_MS);
+    });
+
+    /** What must have come about, or the runs prove less than they seem to. */
+    const rare = [
+      "master: no master heard",
+      "master: master timed out",
+      "master: master bowed out",
+      "master: preempting a slower master",
+      "master: master is demoted",
+      "master: master advertises too slowly",
+      "backup: heard a preferred master",
+      "backup: was late: another may serve",
+      "init: link down",
+      "init: shutting down",
+      "init: shutting down, nobody took over",
+      "two masters",
+      "a tie was settled",
+      "last words",
+      "a loser's words were left alone",
+      "a repeated bow-out was left alone",
+      "a bow-out was answered",
+      "a deaf backup listened again",
+      "addresses off: the guard",
+      "addresses off: the lease",
+      "addresses back on with the lease",
+    ];
+    for (const what of rare) {
+      test(`this was seen: ${what}`, (t) => {
+        t.diagnostic(`${sightings.get(what) ?? 0} times`);
+        assert.ok(sightings.has(what));
+      });
+    }
+
+    function holds(number: number): void {
+      const result = simulate(number);
+      simulatedMs += result.simulatedMs;
+      for (const [what, count] of result.sightings) sightings.set(what, (sightings.get(what) ?? 0) + count);
+      assert.equal(
+        result.violation,
+        undefined,
+        `seed ${number}: ${result.violation}\nSEED=${number} node build/test/carp/simulation.test.js`,
+      );
+    }
+  });
+
+  test("one seed is one run", () => {
+    const linesOf = (number: number) => {
+      const lines: string[] = [];
+      simulate(number, { trace: (line) => lines.push(line) });
+      return lines;
+    };
+    assert.deepEqual(linesOf(7), linesOf(7));
+    assert.notDeepEqual(linesOf(7), linesOf(8));
+  });
+
+  describe("a core that is broken on purpose is found out", () => {
+    for (const [what, core] of Object.entries(brokenCores())) {
+      test(`it ${what}`, (t) => {
+        for (let number = 1; number <= FIXED_SEEDS; number++) {
+          const { violation } = simulate(number, { core });
+          if (violation === undefined) continue;
+          t.diagnostic(`seed ${number}, ${violation}`);
+          return;
+        }
+        assert.fail("nobody noticed");
+      });
+    }
+  });
+}
+
+/** Each does one thing wrong, and everything else right. */
+function brokenCores(): { readonly [what: string]: Core } {
+  const never = Number.POSITIVE_INFINITY;
+  return {
+    "never yields": deafTo(
+      (event, vhost) => event.kind === "heard" && vhost.role === "master" && vhost.leaving === undefined,
+    ),
+    "takes over too early": withTimers((at, now) => (at + now) / 2),
+    "takes over too late": withTimers((at) => at + 500),
+    "ignores bow-outs": deafTo((event) => event.kind === "heard" && event.ad.advbase === 255),
+    "forgets to release": without((action) => action.do === "release"),
+    "forgets to claim": without((action) => action.do === "claim"),
+    "never speaks": without((action) => action.do === "advertise" && !action.to),
+    "releases before its successor is heard": (vhost, event, now) => {
+      const { vhost: next, actions } = step(vhost, event, now);
+      if (event.kind !== "stop" || !next.leaving) return { vhost: next, actions };
+      return { vhost: { ...next, leaving: { ...next.leaving, releaseAt: now } }, actions };
+    },
+    "does not hear its successor, and stays": instead((vhost) =>
+      vhost.leaving ? { ...vhost, leaving: { ...vhost.leaving, releaseAt: never, giveUpAt: never } } : vhost,
+    ),
+    "never preempts": withPreempt(false),
+    "always preempts": withPreempt(true),
+    "advertises once and never again": instead((vhost) => ({ ...vhost, advertiseAt: never })),
+    "never knows that it overslept": (vhost, event, now) => {
+      const late = vhost.role === "master" && vhost.advertiseAt < now;
+      return step(late ? { ...vhost, advertiseAt: now } : vhost, event, now);
+    },
+    "does not hear that it is demoted": deafTo((event) => event.kind === "demote"),
+    "never settles a tie": deafTo(
+      (event, { role, leaving, settings }) =>
+        event.kind === "heard" && role === "master" && !leaving && event.ad.advskew === settings.advskew,
+    ),
+    "keeps one timer for both families": instead((vhost) => {
+      const latest = Math.max(...Object.values(vhost.masterDownAt));
+      return { ...vhost, masterDownAt: eachTimer(vhost, () => latest) };
+    }),
+    "restarts no timer but the first": instead((vhost, before) =>
+      vhost.role === "backup" && before.role === "backup"
+        ? { ...vhost, masterDownAt: before.masterDownAt }
+        : vhost,
+    ),
+    "becomes master with its link": (vhost, event, now) => {
+      const { vhost: next, actions } = step(vhost, event, now);
+      if (event.kind !== "link" || vhost.role !== "init") return { vhost: next, actions };
+      const rash = step({ ...next, masterDownAt: eachTimer(next, () => now) }, { kind: "wake" }, now);
+      return { vhost: rash.vhost, actions: [...actions, ...rash.actions] };
+    },
+    "serves on without a link": deafTo((event) => event.kind === "link" && !event.up),
+    "forgets whom it stands by for": instead((vhost, before) =>
+      vhost.masters === before.masters ? vhost : { ...vhost, masters: {} },
+    ),
+  };
+}
+
+/** The real core, but these actions are left out. */
+function without(unwanted: (action: Action) => boolean): Core {
+  return (vhost, event, now) => {
+    const next = step(vhost, event, now);
+    return { vhost: next.vhost, actions: next.actions.filter((action) => !unwanted(action)) };
+  };
+}
+
+/** The real core, but these events never reach it. */
+function deafTo(unheard: (event: VhostEvent, vhost: VirtualHost) => boolean): Core {
+  return (vhost, event, now) => (unheard(event, vhost) ? { vhost, actions: [] } : step(vhost, event, now));
+}
+
+/** The real core, but it remembers something else. */
+function instead(change: (vhost: VirtualHost, before: VirtualHost, now: number) => VirtualHost): Core {
+  return (vhost, event, now) => {
+    const next = step(vhost, event, now);
+    return { vhost: change(next.vhost, vhost, now), actions: next.actions };
+  };
+}
+
+function withTimers(change: (at: number, now: number) => number): Core {
+  return instead((vhost, before, now) =>
+    vhost.masterDownAt === before.masterDownAt
+      ? vhost
+      : { ...vhost, masterDownAt: eachTimer(vhost, (at) => change(at, now)) },
+  );
+}
+
+function withPreempt(preempt: boolean): Core {
+  return (vhost, event, now) => {
+    const next = step({ ...vhost, settings: { ...vhost.settings, preempt } }, event, now);
+    const { settings } = event.kind === "configure" ? event : vhost;
+    return { vhost: { ...next.vhost, settings }, actions: next.actions };
+  };
+}
+
+function eachTimer(
+  { masterDownAt }: VirtualHost,
+  change: (at: number) => number,
+): VirtualHost["masterDownAt"] {
+  return Object.fromEntries(Object.entries(masterDownAt).map(([family, at]) => [family, change(at)]));
+}

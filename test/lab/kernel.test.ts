@@ -1,0 +1,340 @@
+/**
+ * What the kernel, and everybody else on the board, does to a daemon: its
+ * interface goes and comes, somebody meddles with its device and addresses,
+ * `ip` and the network refuse. And what the daemon does to the kernel, which
+ * it undoes.
+ */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ADVSKEWS, ROLE_DEADLINE_MS, startBoard, startPair } from "./boards.js";
+import { type Moment, now } from "./child.js";
+import {
+  CARP,
+  calm,
+  DEADLINE_MS,
+  FLOATING,
+  groupOf,
+  nextAdvertisement,
+  roleChanges,
+  servedBy,
+  snapshotOf,
+  until,
+} from "./evidence.js";
+import type { Host } from "./host.js";
+import { Lab } from "./lab.js";
+import { becomeLabRoot } from "./namespace.js";
+import { VIRTUAL_ADDRESS, VIRTUAL_ADDRESS6 } from "./peers.js";
+import { obstruct, pidOf, processesOn } from "./sabotage.js";
+
+await becomeLabRoot();
+
+const MACS = ["virtual", "interface"] as const;
+/** Every address is asked for with a lifetime that the kernel does not take. */
+const REFUSING = `
+  case "$*" in *-json*)
+    sed -u '/^address replace/s/valid_lft [0-9]*/valid_lft 0/' | /run/real-ip "$@"
+    exit
+  esac`;
+
+describe("several at once", { concurrency: 4, timeout: 240_000 }, () => {
+  for (const mac of MACS) {
+    test(`an interface that is missing, appears, goes, and returns as another; ${mac} MAC`, async () => {
+      await using lab = await Lab.open();
+      const board = startBoard(lab.left, [{ mac, interface: "late0" }]);
+      await until(lab.left, ({ faults }) => faults.includes("there is no interface late0"));
+      assert.equal((await snapshotOf(lab.left)).role, "init");
+
+      let after = 0;
+      for (const number of [1, 2]) {
+        await plugInLate(lab, number);
+        await board.enters("master", ROLE_DEADLINE_MS, after);
+        await servedBy(lab, ["left"]);
+        await lab.client.run(["ping", "-c1", "-W5", VIRTUAL_ADDRESS]);
+        const holds = await snapshotOf(lab.left);
+        assert.equal(holds.carp[0]?.holding, true);
+        assert.deepEqual(holds.faults, []);
+
+        after = now();
+        await lab.switch.ip(`link delete late${number}`);
+        await board.enters("init", ROLE_DEADLINE_MS, after);
+        const gone = await snapshotOf(lab.left);
+        assert.equal(gone.carp[0]?.holding, false);
+        assert.deepEqual(gone.faults, ["there is no interface late0"]);
+      }
+    });
+
+    test(`the interface is set down and up again; ${mac} MAC`, async () => {
+      await using lab = await Lab.open();
+      const { left, right } = await startPair(lab, [{ mac }]);
+      const downAt = now();
+      await lab.left.namespace.ip("link set eth0 down");
+      await left.enters("init", ROLE_DEADLINE_MS, downAt);
+      await right.enters("master", ROLE_DEADLINE_MS, downAt);
+      await servedBy(lab, ["right"]);
+      assert.equal((await groupOf(lab.left)).holding, false);
+
+      const upAt = now();
+      await lab.left.namespace.ip("link set eth0 up");
+      await left.enters("master", ROLE_DEADLINE_MS, upAt);
+      await right.enters("backup", ROLE_DEADLINE_MS, upAt);
+      await servedBy(lab, ["left"]);
+    });
+
+    test(`somebody takes a master's addresses off: they are back, and told; ${mac} MAC`, async () => {
+      await using lab = await Lab.open();
+      const { left, right } = await startPair(lab, [{ mac }]);
+      const device = mac === "virtual" ? "carp7" : "eth0";
+      const calmAt = await calm(lab);
+      const told = await lab.client.capture({ filter: "arp or icmp6", direction: "in" });
+      const meddling =
+        mac === "virtual"
+          ? [`address flush dev ${device}`, `link set ${device} down`, `link delete ${device}`]
+          : await heldAs(lab.left, device);
+      for (const command of meddling) {
+        const meddledAt = now();
+        await lab.left.namespace.ip(command);
+        await losesSome(lab, "left", meddledAt);
+        await servedBy(lab, ["left"]);
+        await until(lab.left, ({ carp }) => carp[0]?.holding === true);
+        await told.frame(DEADLINE_MS, meddledAt);
+      }
+      assert.deepEqual(roleChanges([left, right], calmAt), []);
+      await until(lab.left, ({ faults }) => faults.length === 0);
+    });
+
+    test(`somebody puts addresses on a backup: they are off; ${mac} MAC`, async () => {
+      await using lab = await Lab.open();
+      const { left, right } = await startPair(lab, [{ mac }]);
+      const calmAt = await calm(lab);
+      const untouched = await lab.right.run(["ip", "-br", "address"]);
+      const device = mac === "virtual" ? "carp7" : "eth0";
+      const lease = "valid_lft 60 preferred_lft 60";
+      await lab.right.namespace.ip(
+        `link set ${device} up`,
+        `address add ${VIRTUAL_ADDRESS}/32 dev ${device} ${lease}`,
+      );
+      const said = new RegExp(`somebody put ${device} to use while another board serves: it is off again`);
+      await right.child.waitForLine(said, DEADLINE_MS);
+      while ((await lab.right.run(["ip", "-br", "address"])) !== untouched) await sleep(50);
+      await servedBy(lab, ["left"]);
+      assert.deepEqual(roleChanges([left, right], calmAt), []);
+      assert.deepEqual((await snapshotOf(lab.right)).faults, []);
+    });
+
+    test(`ip refuses: a master that cannot renew hands over, and returns when it can; ${mac} MAC`, async () => {
+      await using lab = await Lab.open();
+      const { left, right } = await startPair(lab, [{ mac }]);
+      const brokenAt = now();
+      await obstruct(lab.left, "ip", REFUSING);
+      process.kill(await pidOf(left, "ip"), "SIGKILL");
+      const said = /ip address replace 192\.0\.2\.1.*: valid_lft is zero/;
+      await left.child.waitForLine(said, DEADLINE_MS, brokenAt);
+      await right.enters("master", ROLE_DEADLINE_MS, brokenAt);
+      await servedBy(lab, ["right"]);
+      const { holding, role, faults } = await groupOf(lab.left);
+      assert.equal(holding, false);
+      assert.notEqual(role, "master");
+      assert.match(faults.join(), said);
+
+      // It stays out of the way while somebody else serves, and is there when nobody does.
+      await obstruct(lab.left, "ip", "");
+      await until(lab.left, ({ faults }) => faults.length === 0);
+      const leavesAt = now();
+      await right.child.stop();
+      await left.enters("master", ROLE_DEADLINE_MS, leavesAt);
+      await servedBy(lab, ["left"]);
+      const { demotion } = await until(lab.left, ({ demotion }) => demotion.advskew === 0);
+      assert.deepEqual(demotion.reasons, []);
+    });
+  }
+
+  test("what is sent does not leave: demoted after three times, well again after three", async () => {
+    await using lab = await Lab.open();
+    const left = startBoard(lab.left);
+    await left.enters("master", ROLE_DEADLINE_MS);
+    await mute(lab.left);
+    const muted = await until(lab.left, ({ demotion }) => demotion.advskew === 240);
+    assert.deepEqual(muted.demotion.reasons, ["cannot send on eth0"]);
+    assert.equal(muted.carp[0]?.advertisedAdvskew, 240);
+    assert.equal(muted.role, "master", "nobody else is there to serve");
+    assert.match(muted.faults.join(), /^cannot send on eth0: .*[Oo]peration not permitted/);
+
+    const { counters } = await groupOf(lab.left);
+    await unmute(lab.left);
+    const well = await until(lab.left, ({ demotion }) => demotion.advskew === 0);
+    assert.ok((well.carp[0]?.counters.sent ?? 0) >= counters.sent + 3);
+    assert.deepEqual(well.faults, []);
+    assert.equal(roleChanges([left], 0).length, 2);
+  });
+
+  test("a master that cannot send gives way to the backup, and serves again when it is needed", async () => {
+    await using lab = await Lab.open();
+    const { left, right } = await startPair(lab);
+    const mutedAt = now();
+    await mute(lab.left);
+    await right.enters("master", ROLE_DEADLINE_MS, mutedAt);
+    await left.enters("backup", ROLE_DEADLINE_MS, mutedAt);
+    await servedBy(lab, ["right"]);
+    await unmute(lab.left);
+    const leavesAt = now();
+    await right.child.stop();
+    await left.enters("master", ROLE_DEADLINE_MS, leavesAt);
+    await servedBy(lab, ["left"]);
+    await until(lab.left, ({ demotion }) => demotion.advskew === 0);
+  });
+
+  test("SIGTERM puts everything back: settings, devices, rules, files, processes", async () => {
+    await using lab = await Lab.open({ lans: 2 });
+    await lab.left.run([
+      "sysctl",
+      "-q",
+      "-w",
+      "net.ipv4.conf.eth0.rp_filter=1",
+      "net.ipv4.conf.eth1.arp_notify=0",
+    ]);
+    const untouched = await traces(lab.left);
+    const board = startBoard(lab.left, [
+      { vhid: 7 },
+      { vhid: 8, interface: "eth1", mac: "interface", addresses: ["198.51.100.1/24", "2001:db8:1::1/64"] },
+    ]);
+    await servedBy(lab, ["left"]);
+    await lab.holders.wait("198.51.100.1", ["left"], ROLE_DEADLINE_MS);
+    const touched = await traces(lab.left);
+    for (const [what, found] of Object.entries(untouched)) {
+      assert.notDeepEqual(
+        touched[what as keyof typeof touched],
+        found,
+        `${what}: there is something to put back`,
+      );
+    }
+    assert.equal((await board.child.stop()).status, 0);
+    await servedBy(lab, []);
+    assert.deepEqual(await traces(lab.left), untouched);
+  });
+
+  test("a floating address that is the board's own is refused, until it is removed", async () => {
+    await using lab = await Lab.open();
+    await lab.left.namespace.ip(`address add ${VIRTUAL_ADDRESS}/24 dev eth0`);
+    const left = startBoard(lab.left, [{ mac: "interface" }]);
+    const said = `${VIRTUAL_ADDRESS} is configured on eth0 itself: a floating address must belong to no board, remove it there`;
+    const { role, carp } = await until(lab.left, ({ faults }) => faults.includes(said));
+    assert.equal(role, "init");
+    assert.equal(carp[0]?.holding, false);
+    assert.deepEqual(lab.holders.of(VIRTUAL_ADDRESS6), []);
+    await lab.left.namespace.ip(`address delete ${VIRTUAL_ADDRESS}/24 dev eth0`);
+    await left.enters("master", ROLE_DEADLINE_MS);
+    await servedBy(lab, ["left"]);
+    assert.deepEqual((await snapshotOf(lab.left)).faults, []);
+  });
+
+  for (const mac of MACS) {
+    test(`a board without IPv6 on its interface says so, and does not disturb the other; ${mac} MAC`, async () => {
+      await using lab = await Lab.open();
+      const left = startBoard(lab.left, [{ mac }]);
+      await left.enters("master", ROLE_DEADLINE_MS);
+      const calmAt = now();
+      await lab.right.run(["sysctl", "-q", "-w", "net.ipv6.conf.eth0.disable_ipv6=1"]);
+      const right = startBoard(lab.right, [{ mac, advskew: ADVSKEWS.right }]);
+      const { role } = await until(lab.right, ({ faults }) => /IPv6 is disabled/.test(faults.join()));
+      assert.equal(role, "init");
+      // Longer than anybody's patience.
+      for (let i = 0; i < 5; i++) await nextAdvertisement(lab.left);
+      assert.deepEqual(roleChanges([left], calmAt), []);
+      await servedBy(lab, ["left"]);
+
+      await lab.right.run(["sysctl", "-q", "-w", "net.ipv6.conf.eth0.disable_ipv6=0"]);
+      await right.enters("backup", ROLE_DEADLINE_MS);
+    });
+  }
+
+  test("a setting that overrules ours is told", async () => {
+    await using lab = await Lab.open();
+    await lab.left.run(["sysctl", "-q", "-w", "net.ipv4.conf.all.arp_ignore=8"]);
+    const left = startBoard(lab.left);
+    const said =
+      "net/ipv4/conf/all/arp_ignore is 8, wanted 0 or 1: nobody would answer ARP for a floating address";
+    await left.child.waitForLine(new RegExp(`^warning: ${said}$`), DEADLINE_MS);
+    assert.ok((await snapshotOf(lab.left)).faults.includes(said));
+  });
+
+  test("another address of the board's own: advertisements come from there", async () => {
+    await using lab = await Lab.open();
+    const { left, right } = await startPair(lab);
+    const calmAt = await calm(lab);
+    const another = "192.0.2.22";
+    const spoken = await lab.left.capture({
+      at: "port",
+      filter: `${CARP} and src host ${another}`,
+      direction: "in",
+    });
+    await lab.left.namespace.ip(
+      `address add ${another}/32 dev eth0`,
+      `address delete ${lab.left.address}/24 dev eth0`,
+    );
+    await spoken.frame(DEADLINE_MS);
+    await lab.left.namespace.ip(
+      `address delete ${another}/32 dev eth0`,
+      `address add ${another}/24 dev eth0`,
+    );
+    await spoken.frame(DEADLINE_MS, now());
+    const { master } = await groupOf(lab.right);
+    assert.ok(master);
+    assert.deepEqual(roleChanges([left, right], calmAt), []);
+    await servedBy(lab, ["left"]);
+    await lab.client.run(["ping", "-c1", "-W5", VIRTUAL_ADDRESS]);
+  });
+});
+
+/** A socket of its own for an interface that was not there when the lab was made. */
+async function plugInLate(lab: Lab, number: number): Promise<void> {
+  const { pid } = lab.left.namespace;
+  await lab.switch.ip(
+    `link add name late${number} type veth peer name late0 netns ${pid}`,
+    `link set late${number} master switch0 up`,
+  );
+  await lab.left.namespace.ip("link set late0 up", "address add 192.0.2.9/24 dev late0");
+}
+
+/** Commands that take off what a board holds on its own interface, one address each. */
+async function heldAs(host: Host, device: string): Promise<readonly string[]> {
+  const floating = (await host.addresses()).filter((line) =>
+    FLOATING.some((address) => line.startsWith(`${device} ${address}/`)),
+  );
+  assert.equal(floating.length, 2);
+  return floating.map((line) => `address delete ${line.split(" ")[1]} dev ${device}`);
+}
+
+function mute(host: Host): Promise<string> {
+  const rule =
+    "add chain inet mute output { type filter hook output priority 0; }; add rule inet mute output meta l4proto 112 drop";
+  return host.run(["nft", `add table inet mute; ${rule}`]);
+}
+
+function unmute(host: Host): Promise<string> {
+  return host.run(["nft", "delete table inet mute"]);
+}
+
+/** All that a daemon changes on a board. */
+async function traces(host: Host) {
+  const pattern = "^net\\.ipv[46]\\.(conf|neigh)\\.(all|default|eth.)\\.";
+  const links: readonly { readonly ifname: string }[] = JSON.parse(await host.run(["ip", "-json", "link"]));
+  return {
+    settings: (await host.run(["sysctl", "-a", "-r", pattern])).split("\n"),
+    devices: links.map(({ ifname }) => ifname),
+    addresses: await host.addresses(),
+    rules: await host.run(["nft", "list", "ruleset"]),
+    files: await host.run(["sh", "-c", "ls -A /run/carpio 2>/dev/null || true"]),
+    processes: await processesOn(host),
+  };
+}
+
+/** Waits until the host has let go of an address at some moment after this one. */
+async function losesSome(lab: Lab, host: string, after: Moment): Promise<void> {
+  const untilAt = now() + DEADLINE_MS;
+  const histories = () => FLOATING.flatMap((address) => lab.holders.history(address));
+  while (!histories().some((it) => it.host === host && !it.holds && it.at >= after)) {
+    assert.ok(now() < untilAt, `${host} has let go of nothing`);
+    await sleep(5);
+  }
+}

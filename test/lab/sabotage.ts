@@ -1,0 +1,67 @@
+/**
+ * What goes wrong on a board: tools that are missing, slow or refuse, and
+ * helpers of the daemon that somebody kills. Every board has a mount namespace
+ * of its own, so that only its own programs are replaced.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { childrenOf, now } from "./child.js";
+import type { Host } from "./host.js";
+import type { Daemon } from "./peers.js";
+
+/** A word in the command line of each helper: the guard, the warm `ip`, and the watcher of links. */
+export const HELPERS = { guard: "carpio-guard", ip: "-json", monitor: "monitor" } as const;
+export type Helper = keyof typeof HELPERS;
+
+/** From now on the host looks as if the program were not installed. */
+export async function uninstall(host: Host, program: string): Promise<void> {
+  const script = `
+    place=$(dirname "$(command -v "$0")") && mkdir /run/installed && mount --rbind "$place" /run/installed &&
+    mount -t tmpfs tmpfs "$place" &&
+    for each in /run/installed/*; do
+      [ "\${each##*/}" = "$0" ] || ln -s "$each" "$place/\${each##*/}" || exit 1
+    done
+    ! command -v "$0"`;
+  await host.run(["sh", "-c", script, program]);
+}
+
+/**
+ * From now on the host runs these lines of shell before `program`; \`exit\` in
+ * them refuses. Once more replaces them, also for those that run it already.
+ */
+export async function obstruct(host: Host, program: string, lines: string): Promise<void> {
+  const wrapper = join(host.directory, `${program}-wrapper`);
+  writeFileSync(wrapper, `#!/bin/sh\n${lines}\nexec /run/real-${program} "$@"\n`, { mode: 0o755 });
+  const script = `
+    [ -e "/run/real-$0" ] && exit
+    place=$(readlink -f "$(command -v "$0")") && touch "/run/real-$0" &&
+    mount --bind "$place" "/run/real-$0" && mount --bind "$1" "$place"`;
+  await host.run(["sh", "-c", script, program, wrapper]);
+}
+
+/** A helper of a running daemon, as this computer counts processes. */
+export async function pidOf(daemon: Daemon, helper: Helper): Promise<number> {
+  const untilAt = now() + 5000;
+  for (;;) {
+    const found = childrenOf(await daemon.child.pid()).find((pid) => isHelper(pid, helper));
+    if (found !== undefined) return found;
+    if (now() > untilAt) throw new Error(`the daemon on ${daemon.host.name} has no ${helper}`);
+    await sleep(5);
+  }
+}
+
+/** The processes on a host, as it counts them, without the one that holds it open and the one that looks. */
+export async function processesOn(host: Host): Promise<readonly string[]> {
+  const lines = (await host.run(["ps", "-e", "-o", "pid=,args="])).split("\n");
+  const others = /^\s*1 |\bps -e\b|\bip -tshort\b|<defunct>$|^\s*$/;
+  return lines.filter((line) => !others.test(line)).map((line) => line.trim());
+}
+
+function isHelper(pid: number, helper: Helper): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(HELPERS[helper]);
+  } catch {
+    return false; // gone since
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * What people do on purpose to a network that is whole, and what may come of it.
+ */
+import { intervalTicks, milliseconds, silenceTicks } from "../machine.js";
+import {
+  demote,
+  freeze,
+  type Host,
+  holders,
+  kill,
+  leaseMs,
+  pathBetween,
+  runUntil,
+  setLink,
+  stop,
+} from "../world.js";
+import { claimOf, disturbed, fail, forget, longestOf, measure } from "./referee.js";
+import {
+  boot,
+  fellSilent,
+  GUARD_MS,
+  handoverMs,
+  isRunning,
+  LEAVE_MS,
+  obeysBowOut,
+  patienceMs,
+  type Run,
+  reactionMs,
+  reload,
+  settle,
+  wake,
+} from "./run.js";
+
+type Deed = (run: Run, master: Host, others: readonly Host[]) => void;
+
+const deeds: readonly Deed[] = [
+  stopMaster,
+  stopMasterUnluckily,
+  stopBackup,
+  cutPowerOfMaster,
+  killMaster,
+  bringBack,
+  pressButton,
+  reloadOne,
+  freezeMaster,
+  freezeBackup,
+  pullCable,
+];
+
+/** One of them. */
+export function actOnPurpose(run: Run): void {
+  const running = run.hosts.filter(isRunning);
+  const master = running.find((host) => host.machine?.role() === "master");
+  const others = running.filter((host) => host !== master);
+  measure(run.referee);
+  if (master && others.length > 0) run.chance.pick(deeds)(run, master, others);
+}
+
+/** A polite stop: make before break. */
+function stopMaster(run: Run, master: Host, others: readonly Host[]): void {
+  stop(run.world, master);
+  runUntil(run.world, run.world.now + LEAVE_MS + 200);
+  if (master.machine) fail(run.referee, `${master.spec.name} did not leave`);
+  if (master.spec.kind !== "carpio") return;
+  if (others.some(obeysBowOut)) neverNobody(run);
+  neverTwoForLong(run);
+}
+
+/** A polite stop, and the next packet on some ways is lost: the first bow-out, the successor's first word. */
+function stopMasterUnluckily(run: Run, master: Host, others: readonly Host[]): void {
+  if (master.spec.kind !== "carpio") return;
+  disturbed(run.referee);
+  const paths = others.flatMap((other) => [pathBetween(master, other), pathBetween(other, master)]);
+  for (const path of paths) path.loseNext = run.chance.whole(0, 2);
+  stop(run.world, master);
+  runUntil(run.world, run.world.now + LEAVE_MS + 200);
+  for (const path of paths) path.loseNext = 0;
+  if (others.some(obeysBowOut)) neverNobody(run);
+  const { twoMs } = longestOf(run.referee);
+  const allowed = LEAVE_MS + handoverMs(run);
+  if (twoMs > allowed) fail(run.referee, `two had the addresses for ${twoMs.toFixed(1)} ms`);
+}
+
+/** A polite stop of a backup: the others do not notice. */
+function stopBackup(run: Run, _master: Host, [backup, ...rest]: readonly Host[]): void {
+  if (!backup || rest.length === 0) return;
+  stop(run.world, backup);
+  unnoticed(run, () => settle(run));
+}
+
+function cutPowerOfMaster(run: Run, master: Host, others: readonly Host[]): void {
+  fellSilent(run, master);
+  servedAgain(run, others);
+}
+
+/** SIGKILL of the daemon. */
+function killMaster(run: Run, master: Host, others: readonly Host[]): void {
+  if (master.spec.kind !== "carpio") return;
+  kill(run.world, master);
+  forget(run.referee, master);
+  runUntil(run.world, run.world.now + GUARD_MS);
+  if (master.holds) fail(run.referee, `${master.spec.name} is dead and still has the addresses`);
+  servedAgain(run, others);
+}
+
+function bringBack(run: Run): void {
+  const off = run.hosts.find((host) => !host.machine);
+  if (off) goesSmoothly(run, () => boot(run, off));
+}
+
+/** Maintenance, and back. */
+function pressButton(run: Run, master: Host): void {
+  goesSmoothly(run, () => demote(run.world, master, "button", 240));
+  goesSmoothly(run, () => demote(run.world, master, "button", 0));
+}
+
+function reloadOne(run: Run): void {
+  const host = run.chance.pick(run.hosts.filter((it) => isRunning(it) && it.spec.kind === "carpio"));
+  if (host) goesSmoothly(run, () => reload(run, host));
+}
+
+/** SIGSTOP: the lease lets go of the addresses, and when the daemon wakes it does not insist. */
+function freezeMaster(run: Run, master: Host, others: readonly Host[]): void {
+  if (master.spec.kind !== "carpio") return;
+  const claim = claimOf(run.referee, master);
+  const intervalMs = milliseconds(intervalTicks(claim));
+  const lease = leaseMs(master.settings, claim);
+  const oversleptMs = intervalMs + Math.max(250, milliseconds(silenceTicks(master.settings)));
+  freeze(master);
+  runUntil(run.world, run.world.now + oversleptMs + lease + run.scene.pace * run.chance.between(0, 20_000));
+  if (master.holds) fail(run.referee, `${master.spec.name} hangs and still has the addresses`);
+
+  const soonest = Math.min(...others.map(({ settings }) => milliseconds(silenceTicks(settings))));
+  const allowed = Math.max(0, lease - soonest) + intervalMs + handoverMs(run);
+  const { twoMs } = longestOf(run.referee);
+  if (twoMs > allowed) fail(run.referee, `a hanging master and another served together for ${twoMs} ms`);
+  goesSmoothly(run, () => wake(run, master));
+}
+
+/** SIGSTOP of a backup: what is in its queue is read before it judges. */
+function freezeBackup(run: Run, _master: Host, others: readonly Host[]): void {
+  const backup = others.find(({ spec }) => spec.kind === "carpio");
+  if (!backup) return;
+  unnoticed(run, () => {
+    freeze(backup);
+    runUntil(run.world, run.world.now + run.scene.pace * run.chance.between(100, 20_000));
+    wake(run, backup);
+    settle(run);
+  });
+}
+
+/** A cable is pulled, and later put back. */
+function pullCable(run: Run, master: Host, others: readonly Host[]): void {
+  setLink(run.world, master, false);
+  servedAgain(run, others);
+  settle(run);
+  goesSmoothly(run, () => setLink(run.world, master, true));
+}
+
+/** Somebody may follow somebody, but never is there nobody, and never two for long. */
+function goesSmoothly(run: Run, deed: () => void): void {
+  measure(run.referee);
+  deed();
+  settle(run);
+  neverNobody(run);
+  neverTwoForLong(run);
+}
+
+/** No role may change, and the addresses stay where they are. */
+function unnoticed(run: Run, deed: () => void): void {
+  run.referee.calm = true;
+  deed();
+  run.referee.calm = false;
+  neverNobody(run);
+}
+
+/** Make before break. Of equal masters that all give way there may be none for a moment: the fault of the BSDs. */
+function neverNobody({ referee, scene }: Run): void {
+  const { nobodyMs } = longestOf(referee);
+  if (nobodyMs > 0 && !scene.draws) fail(referee, `nobody had the addresses for ${nobodyMs.toFixed(1)} ms`);
+}
+
+function neverTwoForLong(run: Run): void {
+  const { twoMs } = longestOf(run.referee);
+  if (twoMs > handoverMs(run)) fail(run.referee, `two had the addresses for ${twoMs.toFixed(1)} ms`);
+}
+
+/** A survivor takes over when its patience is at an end. */
+function servedAgain(run: Run, others: readonly Host[]): void {
+  const allowed = Math.min(...others.map(patienceMs)) + reactionMs(run.scene);
+  runUntil(run.world, run.world.now + allowed);
+  const { nobodyMs } = longestOf(run.referee);
+  if (holders(run.world, 7).length === 0 && !run.scene.draws) {
+    fail(run.referee, `nobody serves ${nobodyMs.toFixed(1)} ms after the master was lost`);
+  }
+}
