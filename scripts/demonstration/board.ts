@@ -210,8 +210,18 @@ function watchStatus(host: Host, onAnswer: (at: Moment, snapshot: Snapshot) => v
   const child = host.spawn([process.execPath, asker, String(STATUS_PORT), String(STATUS_EVERY_MS)]);
   child.onLine(({ at, text }) => {
     child.lines.length = 0;
-    if (text.startsWith("{")) onAnswer(at, JSON.parse(text) as Snapshot);
+    const snapshot = readSnapshot(text);
+    if (snapshot) onAnswer(at, snapshot);
   });
+}
+
+/** The last line may be cut, when the helper is killed while it writes. */
+function readSnapshot(text: string): Snapshot | undefined {
+  try {
+    return text.startsWith("{") ? (JSON.parse(text) as Snapshot) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Where the lab's `carpio` looks for it. */

@@ -24,8 +24,10 @@ const TABLE = "carpio";
 /** CARPv2: version, type and authlen as everybody sends them. VRRP on the same interface is left alone. */
 const IS_CARP = "@th,0,8 0x21 @th,24,8 7";
 const MLD_REPORTS = "mld-listener-report, mld-listener-done, mld2-listener-report";
+/** Of one source: twice what the fastest virtual host sends, 1/256 s apart. */
+const PACKETS_PER_SECOND_A_VHID = 512;
 /** Above what 255 groups at ten advertisements a second send, below what keeps a small board busy. */
-const SOURCE_PACKETS_PER_SECOND = 4_000;
+const MOST_PACKETS_PER_SECOND = 4_000;
 const READ_EVERY_MS = 1_000;
 const DEADLINE_MS = 5_000;
 
@@ -77,13 +79,16 @@ export async function unloadPrefilter(): Promise<void> {
 
 /** The rules, as a script that replaces the table in one transaction. */
 export function prefilterRules(interfaces: readonly FilteredInterface[]): string {
+  const vhidCount = interfaces.reduce((count, { vhids }) => count + vhids.length, 0);
+  const perSecond = Math.min(MOST_PACKETS_PER_SECOND, PACKETS_PER_SECOND_A_VHID * vhidCount);
+  const tooMany = `limit rate over ${perSecond}/second burst ${perSecond} packets } counter name flooded drop`;
   const jumps = interfaces.map(({ name }, i) => `iifname "${name}" meta l4proto 112 jump carp${i}`);
   const chains = interfaces.map(
     ({ vhids }, i) => `  chain carp${i} {
     ip6 hoplimit != 255 counter name badttl drop
     ${IS_CARP} @th,8,8 != { ${vhids.join(", ")} } counter name badvhid drop
-    update @sources4 { ether saddr . ip saddr limit rate over ${SOURCE_PACKETS_PER_SECOND}/second burst ${SOURCE_PACKETS_PER_SECOND} packets } counter name flooded drop
-    update @sources6 { ether saddr . ip6 saddr limit rate over ${SOURCE_PACKETS_PER_SECOND}/second burst ${SOURCE_PACKETS_PER_SECOND} packets } counter name flooded drop
+    update @sources4 { ether saddr . ip saddr ${tooMany}
+    update @sources6 { ether saddr . ip6 saddr ${tooMany}
   }`,
   );
   const devices = interfaces.flatMap((it) => it.devices.map((name) => `"${name}"`));

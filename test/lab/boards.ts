@@ -4,6 +4,8 @@
  * behave is for the tests.
  */
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { type Moment, now } from "./child.js";
 import type { Host } from "./host.js";
 import type { Lab } from "./lab.js";
@@ -60,6 +62,12 @@ export function boardConfig(name: string, groups: readonly Group[]): string {
 
 export function startBoard(host: Host, groups: readonly Group[] = [{}]): Daemon {
   return carpio(host, boardConfig(host.name, groups));
+}
+
+/** Gives a running board another configuration. */
+export async function reconfigure({ host, child }: Daemon, groups: readonly Group[]): Promise<void> {
+  writeFileSync(join(host.directory, "carpio.toml"), boardConfig(host.name, groups));
+  await child.kill("SIGHUP");
 }
 
 /**
@@ -121,9 +129,10 @@ export async function lossesDuring(
   lab: Lab,
   targets: readonly string[],
   deed: () => Promise<unknown>,
+  intervalMs = 1,
 ): Promise<readonly Loss[]> {
   const control = await lab.client.probe({ target: lab.host(CONTROL).address });
-  const probes = await Promise.all(targets.map((target) => lab.client.probe({ target })));
+  const probes = await Promise.all(targets.map((target) => lab.client.probe({ target, intervalMs })));
   await Promise.all([control, ...probes].map((probe) => probe.answered(ROLE_DEADLINE_MS)));
   await deed();
   await Promise.all(probes.map((probe) => probe.answering(ROLE_DEADLINE_MS)));
