@@ -220,9 +220,13 @@ export function createGroup(options: GroupOptions): Group {
     account(results.find((error) => error !== undefined));
   };
 
-  /** Only to the group does the virtual MAC say something: which port of the switch is the master's. */
+  /**
+   * Only to the group does the virtual MAC say something: which port of the
+   * switch is the master's. Who leaves speaks from the interface's own MAC, or
+   * a bow-out that crosses the successor's announcement takes the port back.
+   */
   const deviceTo = (destination: Address): string =>
-    holder.holding && isMulticast(destination) ? holder.device.name : config.interface;
+    holder.holding && !vhost.leaving && isMulticast(destination) ? holder.device.name : config.interface;
 
   const destinationsOf = (family: Family): readonly Address[] => {
     const peers = config.peers.filter((peer) => peer.family === family);
