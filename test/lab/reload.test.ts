@@ -3,7 +3,7 @@
  * does. A group that is as before misses no advertisement and no packet.
  */
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import {
@@ -186,7 +186,9 @@ describe("several at once", { concurrency: 3, timeout: 240_000 }, () => {
 
     // A good one is taken as if nothing had been; of several in a row the last one counts.
     for (const advskew of [1, 2, 3, 4, 5]) {
-      writeFileSync(file, boardConfig("left", [{ ...STEADY, advskew }]));
+      // In one piece: an earlier signal may have the file read at this very moment.
+      writeFileSync(`${file}.new`, boardConfig("left", [{ ...STEADY, advskew }]));
+      renameSync(`${file}.new`, file);
       await boards.left.child.kill("SIGHUP");
     }
     await untilGroup(lab.left, 7, ({ advskew }) => advskew === 5);
