@@ -40,10 +40,15 @@ const deviceSettings: readonly Setting[] = [
 const STRICT = "1";
 const LOOSE = "2";
 
-/** Prepares a carp device; it takes its settings with it when it goes. Answers with what could not be set. */
+/**
+ * Prepares a carp device; it takes its settings with it when it goes. Answers with
+ * what could not be set. A group without IPv6 leaves IPv6 as off as it is; but
+ * where it is on, the device would give itself a link-local address and ask for
+ * it from the virtual MAC, even when a successor has just spoken.
+ */
 export function tuneDevice(device: string, families: readonly Family[]): string[] {
   return deviceSettings
-    .filter(({ family }) => family === 4 || families.includes(6))
+    .filter(({ name }) => name !== "disable_ipv6" || families.includes(6))
     .flatMap((it) => apply(device, it, {}));
 }
 
