@@ -130,10 +130,13 @@ function enqueue(child: Child, commands: readonly string[]): Promise<Outcome> {
   });
 }
 
+/** Whoever was stopped itself finds an answer waiting, and reads it before it judges. */
 function startTimer(child: Child): void {
   clearTimeout(child.timer);
-  child.timer =
-    child.batches.length > 0 ? setTimeout(() => child.process.kill("SIGKILL"), DEADLINE_MS) : undefined;
+  const [first] = child.batches;
+  if (!first) return;
+  const judge = () => child.batches[0] === first && child.process.kill("SIGKILL");
+  child.timer = setTimeout(() => setImmediate(judge), DEADLINE_MS);
 }
 
 function read(child: Child, text: string): void {

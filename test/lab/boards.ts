@@ -72,7 +72,7 @@ export async function reconfigure({ host, child }: Daemon, groups: readonly Grou
 
 /**
  * Starts both boards with the same groups, each group changed by what is said
- * of its side, and waits until left serves all addresses.
+ * of its side, and waits until left serves all addresses and right knows it.
  */
 export async function startPair(
   lab: Lab,
@@ -85,6 +85,8 @@ export async function startPair(
   for (const address of groups.flatMap(addressesOf)) {
     await lab.holders.wait(address, ["left"], ROLE_DEADLINE_MS);
   }
+  // Until it has heard left, right's patience is that of its own start.
+  await waitUntilHeard(right, 1);
   return { left, right };
 }
 

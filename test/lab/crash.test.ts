@@ -53,7 +53,7 @@ for (const mac of MACS) {
     const taken = await right.enters("master", ROLE_DEADLINE_MS, killedAt);
     assert.match(taken.text, /master timed out$/);
     await servedBy(lab, ["right"]);
-    await lab.client.run(["ping", "-c1", "-W5", VIRTUAL_ADDRESS]);
+    await lab.client.run(["ping", "-c1", "-w5", VIRTUAL_ADDRESS]);
     assert.deepEqual(await devicesOf(lab.left), ["lo", "eth0"]);
   });
 }
@@ -210,7 +210,7 @@ describe("several at once", { concurrency: 4, timeout: 240_000 }, () => {
     await second.enters("master", ROLE_DEADLINE_MS);
     await servedBy(lab, ["left"]);
     const servedAt = now();
-    await lab.client.run(["ping", "-c1", "-W5", VIRTUAL_ADDRESS]);
+    await lab.client.run(["ping", "-c1", "-w5", VIRTUAL_ADDRESS]);
     for (let i = 0; i < 2; i++) await nextAdvertisement(lab.left);
     const { noneMs } = lab.holders.between(VIRTUAL_ADDRESS, servedAt, now());
     assert.equal(noneMs, 0);

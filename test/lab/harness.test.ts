@@ -33,8 +33,8 @@ test("hosts have the addresses of the drawing, and reach each other by both fami
     "eth0 fe80::ff:fe00:2/64",
   ]);
   assert.equal((await lab.left.run(["cat", "/proc/sys/kernel/hostname"])).trim(), "left");
-  await lab.client.run(["ping", "-c1", "-W5", lab.right.address]);
-  await lab.client.run(["ping", "-c1", "-W5", lab.right.address6]);
+  await lab.client.run(["ping", "-c1", "-w5", lab.right.address]);
+  await lab.client.run(["ping", "-c1", "-w5", lab.right.address6]);
 });
 
 test("a probe of a healthy host loses nothing, at 1 kHz and at 10 kHz, by both families", async () => {
@@ -164,7 +164,7 @@ test("a capture holds what went over the cable, and nothing else", async () => {
   const onHost = await lab.left.capture({ filter: "icmp" });
   const atPort = await lab.left.capture({ at: "port", filter: "icmp", direction: "in" });
   await lab.client.run(["ping", "-c3", "-i0.05", "-W5", lab.left.address]);
-  await lab.client.run(["ping", "-c1", "-W5", lab.right.address]);
+  await lab.client.run(["ping", "-c1", "-w5", lab.right.address]);
   await onHost.frame(5000);
   assert.ok(existsSync(await onHost.stop()) && existsSync(await atPort.stop()));
   const frames = await onHost.print();
@@ -203,7 +203,7 @@ test("ucarp serves the address; killed, it leaves the address behind, and that i
   const daemon = ucarp(lab.left);
   await daemon.enters("master", 15_000);
   await lab.holders.wait(VIRTUAL_ADDRESS, ["left"], 5000);
-  await lab.client.run(["ping", "-c1", "-W5", VIRTUAL_ADDRESS]);
+  await lab.client.run(["ping", "-c1", "-w5", VIRTUAL_ADDRESS]);
   await daemon.child.kill("SIGKILL");
   assert.equal((await daemon.child.ended).signal, "SIGKILL");
   assert.deepEqual(lab.holders.of(VIRTUAL_ADDRESS), ["left"]);
@@ -222,10 +222,10 @@ test("keepalived serves the address from its virtual MAC, and takes it off when 
 
 test("two LANs and a third board", async () => {
   await using wide = await Lab.open({ boards: ["left", "right", "third"], lans: 2 });
-  await wide.client.run(["ping", "-c1", "-W5", "198.51.100.4"]);
+  await wide.client.run(["ping", "-c1", "-w5", "198.51.100.4"]);
   await wide.host("third").cutCable({ interface: "eth1" });
   assert.notEqual((await wide.client.attempt(["ping", "-c1", "-W1", "198.51.100.4"])).status, 0);
-  await wide.client.run(["ping", "-c1", "-W5", "192.0.2.4"]);
+  await wide.client.run(["ping", "-c1", "-w5", "192.0.2.4"]);
 });
 
 test("closing ends every process and network, also those whose parent was killed", async () => {

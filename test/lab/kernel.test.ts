@@ -50,7 +50,7 @@ describe("several at once", { concurrency: 4, timeout: 240_000 }, () => {
         await plugInLate(lab, number);
         await board.enters("master", ROLE_DEADLINE_MS, after);
         await servedBy(lab, ["left"]);
-        await lab.client.run(["ping", "-c1", "-W5", VIRTUAL_ADDRESS]);
+        await lab.client.run(["ping", "-c1", "-w5", VIRTUAL_ADDRESS]);
         const holds = await snapshotOf(lab.left);
         assert.equal(holds.carp[0]?.holding, true);
         assert.deepEqual(holds.faults, []);
@@ -282,7 +282,7 @@ describe("several at once", { concurrency: 4, timeout: 240_000 }, () => {
     assert.ok(master);
     assert.deepEqual(roleChanges([left, right], calmAt), []);
     await servedBy(lab, ["left"]);
-    await lab.client.run(["ping", "-c1", "-W5", VIRTUAL_ADDRESS]);
+    await lab.client.run(["ping", "-c1", "-w5", VIRTUAL_ADDRESS]);
   });
 });
 

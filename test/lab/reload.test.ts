@@ -113,7 +113,7 @@ describe("several at once", { concurrency: 3, timeout: 240_000 }, () => {
         await lab.holders.wait(address, ["left"], ROLE_DEADLINE_MS);
       await lab.holders.wait(OTHER6, [], ROLE_DEADLINE_MS);
       await told.frame(DEADLINE_MS);
-      await lab.client.run(["ping", "-c1", "-W5", "192.0.2.18"]);
+      await lab.client.run(["ping", "-c1", "-w5", "192.0.2.18"]);
       // They understand each other again, with the new addresses signed.
       const { counters } = await groupOf(lab.right, 8);
       await untilGroup(lab.right, 8, (group) => group.counters.received >= counters.received + 2);

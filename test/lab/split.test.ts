@@ -167,7 +167,7 @@ async function settlesOn(
   mac: (typeof MACS)[number],
 ): Promise<void> {
   for (const address of addressesOf({})) await lab.holders.wait(address, [board], ROLE_DEADLINE_MS);
-  await lab.client.run(["ping", "-c1", "-W5", VIRTUAL_ADDRESS]);
+  await lab.client.run(["ping", "-c1", "-w5", VIRTUAL_ADDRESS]);
   assert.deepEqual(await believedBy(lab, mac), believing(board, mac));
 }
 

@@ -180,7 +180,7 @@ async function outageDuring(lab: Lab, deed: () => Promise<void>): Promise<number
 /** Waits until this board alone holds the address; the client reaches it there, by the MAC it should have. */
 async function servedBy(lab: Lab, board: string, mac: string): Promise<void> {
   await lab.holders.wait(VIRTUAL_ADDRESS, [board], ROLE_DEADLINE_MS);
-  await lab.client.run(["ping", "-c1", "-W5", VIRTUAL_ADDRESS]);
+  await lab.client.run(["ping", "-c1", "-w5", VIRTUAL_ADDRESS]);
   const show = ["ip", "-json", "neighbour", "show", VIRTUAL_ADDRESS, "dev", "eth0"];
   const [neighbour] = JSON.parse(await lab.client.run(show)) as { lladdr: string }[];
   assert.equal(neighbour?.lladdr, mac);
