@@ -21,10 +21,12 @@ prepare() {
   for signal in HUP INT TERM; do trap "end_by $signal" "$signal"; done
   install_packages "$@"
   check_node
-  take_turn
-  modules_are_current || install_modules
-  build_is_current || build
-  exec 9>&-
+  if ! modules_are_current || ! build_is_current; then
+    take_turn
+    modules_are_current || install_modules
+    build_is_current || build
+    exec 9>&-
+  fi
   trap - HUP INT TERM
 }
 
@@ -35,9 +37,9 @@ exec_with_namespaces() {
   if [ "$(id -u)" = 0 ] && can_make_namespaces; then exec "$@"; fi
   # Unquoted on purpose here and below: a command with its options.
   if can_make_namespaces $unprivileged; then exec $unprivileged "$@"; fi
-  [ "$(id -u)" != 0 ] || die "root may not make network namespaces here: is this a container without CAP_SYS_ADMIN?"
+  [ "$(id -u)" != 0 ] || die "cannot make network namespaces, though this is root: $refusal"
   command -v sudo >/dev/null ||
-    die "namespaces need root, sudo, or a kernel that lets every user make them (sysctl user.max_user_namespaces)"
+    die "network namespaces need root, sudo, or a kernel that lets every user make them: $refusal"
   say "namespaces need root here: sudo"
   tool=$(command -v "$1")
   shift
@@ -46,8 +48,8 @@ exec_with_namespaces() {
 
 # The test is what the lab does for each of its hosts (test/lab/namespace.ts).
 can_make_namespaces() {
-  "$@" unshare --net --mount --pid --uts --fork \
-    sh -c 'mount -t proc proc /proc && mount -t sysfs sysfs /sys' 2>/dev/null
+  refusal=$("$@" unshare --net --mount --pid --uts --fork \
+    sh -c 'mount -t proc proc /proc && mount -t sysfs sysfs /sys' 2>&1)
 }
 
 install_packages() {

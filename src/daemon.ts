@@ -459,6 +459,15 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
     restoreSettings(leftover.changed ?? {});
   }
 
+  /** Deletes all devices past the commands that are queued: hundreds take seconds to set down one by one. */
+  async function removeDevices(): Promise<boolean> {
+    const another = openIp();
+    const { refusals } = await another.run([`link delete group ${LINK_GROUP}`]);
+    await another.close();
+    const onParents = [...groups.values()].filter(({ holder }) => !holder.device.mac);
+    return refusals.length === 0 && onParents.every(({ holder }) => !holder.holding);
+  }
+
   for (const wanted of config.groups) addGroup(wanted);
   const watch = watchLinks(onLinkEvent, () => {
     review();
@@ -501,7 +510,7 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
       for (const timer of reviews) clearInterval(timer);
       const left = Promise.all([...groups.values()].map((group) => leave(group, why)));
       const late = new Promise((resolve) => setTimeout(resolve, STOP_MS, "late"));
-      if ((await Promise.race([left, late])) === "late") {
+      if ((await Promise.race([left, late])) === "late" && !(await removeDevices())) {
         log.warn("the kernel does not take the addresses off: leaving that to the guard");
         return;
       }

@@ -37,8 +37,12 @@ export async function groupOf(host: Host, vhid = 7): Promise<GroupSnapshot> {
 }
 
 /** Asks the board until its status is as wanted. */
-export async function until(host: Host, isSo: (snapshot: Snapshot) => boolean): Promise<Snapshot> {
-  for (const untilAt = now() + DEADLINE_MS; ; await sleep(100)) {
+export async function until(
+  host: Host,
+  isSo: (snapshot: Snapshot) => boolean,
+  deadlineMs = DEADLINE_MS,
+): Promise<Snapshot> {
+  for (const untilAt = now() + deadlineMs; ; await sleep(100)) {
     const snapshot = await snapshotOf(host);
     if (isSo(snapshot)) return snapshot;
     assert.ok(now() < untilAt, `${host.name} is never so that ${isSo}: ${JSON.stringify(snapshot)}`);
