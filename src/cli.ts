@@ -75,16 +75,25 @@ async function run({ config: path, topics }: Options): Promise<number> {
   });
   if (!daemon) return FAILED;
 
-  for (;;) {
+  for (let current = config; ; ) {
     const signal = await signals.next();
-    if (signal !== "SIGHUP") {
-      await daemon.stop("shutting down");
-      return DONE;
-    }
+    if (signal !== "SIGHUP") break;
     const next = load(path);
-    if (next) await daemon.reload(next);
-    else log.warn("the configuration in force stays");
+    if (next && isCutShort(next, current)) log.warn(`${path}: found no [[carp]], wanted one: cut short?`);
+    else if (next) {
+      current = next;
+      await Promise.race([daemon.reload(next), signals.end]);
+      continue;
+    }
+    log.warn("the configuration in force stays");
   }
+  await daemon.stop("shutting down");
+  return DONE;
+}
+
+/** A file that an editor has just emptied must not cost every address; who wants that stops the daemon. */
+function isCutShort(next: Config, current: Config): boolean {
+  return next.groups.length === 0 && current.groups.length > 0;
 }
 
 async function check({ config: path }: Options): Promise<number> {
@@ -138,28 +147,39 @@ function readOptions(args: readonly string[]): Options | string {
   }
 }
 
-/** Signals one after the other: a reload is finished before the next begins, and an end before nothing. */
-function signalQueue(): { next(): Promise<NodeJS.Signals> } {
+interface Signals {
+  next(): Promise<NodeJS.Signals>;
+  /** Resolves when somebody wants an end, whatever is still being done. */
+  readonly end: Promise<void>;
+}
+
+/** Signals one after the other: a reload is finished before the next begins. */
+function signalQueue(): Signals {
   const queued: NodeJS.Signals[] = [];
-  let waiter: ((signal: NodeJS.Signals) => void) | undefined;
-  const onSignal = (signal: NodeJS.Signals) => {
-    queued.push(signal);
-    waiter?.(signal);
-  };
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, onSignal);
+  let waiter: (() => void) | undefined;
+  let onEnd: () => void;
+  const end = new Promise<void>((resolve) => {
+    onEnd = resolve;
+  });
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+    process.on(signal, () => {
+      queued.push(signal);
+      if (signal !== "SIGHUP") onEnd();
+      waiter?.();
+    });
+  }
   return {
-    next: () =>
-      new Promise((resolve) => {
-        const take = () => {
-          waiter = undefined;
-          // Whoever wants it to end does not care for what was asked before.
-          const last = queued.find((signal) => signal !== "SIGHUP");
-          const [first] = queued.splice(0);
-          if (first) resolve(last ?? first);
-        };
-        waiter = take;
-        if (queued.length > 0) take();
-      }),
+    end,
+    async next() {
+      if (queued.length === 0) {
+        await new Promise<void>((resolve) => {
+          waiter = resolve;
+        });
+      }
+      // Whoever wants it to end does not care for what was asked before.
+      const all = queued.splice(0);
+      return all.find((signal) => signal !== "SIGHUP") ?? "SIGHUP";
+    },
   };
 }
 

@@ -22,6 +22,7 @@ import {
   type VirtualHost,
 } from "./carp/vhost.js";
 import { type GroupConfig, signatureOf } from "./config.js";
+import { createFaults } from "./faults.js";
 import type { Sender } from "./linux/carp-socket.js";
 import type { Holder } from "./linux/holder.js";
 import type { Log } from "./log.js";
@@ -80,6 +81,8 @@ export interface Group {
   reconfigure(config: GroupConfig): void;
   /** Resolves when everything asked for so far is done. */
   settled(): Promise<void>;
+  /** Resolves when it is in INIT and has done all that this takes. */
+  left(): Promise<void>;
 }
 
 /** Three failures in a row are no accident, and three successes are a recovery (FreeBSD and OpenBSD count so too). */
@@ -115,7 +118,7 @@ export function createGroup(options: GroupOptions): Group {
   let waiting = 0;
   let failures = 0;
   let successes = 0;
-  const faults = new Map<string, string>();
+  const onLeft: (() => void)[] = [];
   const counters: Counters = {
     sent: 0,
     received: 0,
@@ -129,6 +132,7 @@ export function createGroup(options: GroupOptions): Group {
     foreign: 0,
   };
   const name = `carp ${config.vhid} on ${config.interface}`;
+  const faults = createFaults(log, `${name}: `);
 
   const handle = (event: VhostEvent): void => {
     const before = vhost;
@@ -140,7 +144,10 @@ export function createGroup(options: GroupOptions): Group {
       if (action.do === "enter") from = enter(from, action.role, action.why);
       else enqueue(action);
     }
-    if (vhost.role === "init" && before.role !== "init") forgetFailures();
+    if (vhost.role === "init" && before.role !== "init") {
+      forgetFailures();
+      for (const resolve of onLeft.splice(0)) resolve();
+    }
     options.onChange();
   };
 
@@ -260,15 +267,14 @@ export function createGroup(options: GroupOptions): Group {
   };
 
   const fault = (about: string, said: string | undefined): void => {
-    if (faults.get(about) === said) return;
-    if (said === undefined) {
-      faults.delete(about);
-      log.info(`${name}: ${about}: well again`);
-    } else {
-      faults.set(about, said);
-      log.warn(`${name}: ${said}`);
+    if (faults.set(about, said)) options.onChange();
+  };
+
+  const settled = async (): Promise<void> => {
+    for (let last: Promise<void> | undefined; last !== todo; ) {
+      last = todo;
+      await last;
     }
-    options.onChange();
   };
 
   return {
@@ -286,7 +292,7 @@ export function createGroup(options: GroupOptions): Group {
     },
     holder,
     counters,
-    faults,
+    faults: faults.all,
     handle,
     fault,
     deadline: () => nextDeadline(vhost),
@@ -301,11 +307,10 @@ export function createGroup(options: GroupOptions): Group {
       if (readdress) todo = todo.then(() => holder.readdress(next.addresses));
       handle({ kind: "configure", settings: settingsOf(next), readdress });
     },
-    async settled() {
-      for (let last: Promise<void> | undefined; last !== todo; ) {
-        last = todo;
-        await last;
-      }
+    settled,
+    async left() {
+      if (vhost.role !== "init") await new Promise<void>((resolve) => onLeft.push(resolve));
+      await settled();
     },
   };
 }
@@ -314,7 +319,7 @@ export function createGroup(options: GroupOptions): Group {
 export function signBowOut(config: GroupConfig, source: Address, destination: Address): Uint8Array {
   const signer = createSigner(config.vhid, signatureOf(config));
   const counter = randomBytes(8).readBigUInt64BE();
-  const ad = { vhid: config.vhid, ...BOW_OUT, demote: 0, counter, digest: sign(signer, counter) };
+  const ad = { vhid: config.vhid, ...BOW_OUT, counter, digest: sign(signer, counter) };
   return encodePacket(config, ad, source, destination);
 }
 

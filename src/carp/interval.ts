@@ -3,8 +3,11 @@
  * 1/256 s are called ticks, and 256 of them make a second.
  */
 export const TICKS_PER_SECOND = 256;
-/** The slowest interval there is: whoever advertises it is about to leave (specification, section 5.4). */
-export const BOW_OUT = { advbase: 255, advskew: 255 } as const;
+/**
+ * The slowest interval there is: whoever advertises it is about to leave (specification, section 5.4). The
+ * byte tells it to an OpenBSD with advbase 0, which without preempt does not look at intervals (section 5.2).
+ */
+export const BOW_OUT = { advbase: 255, advskew: 255, demote: 255 } as const;
 /** The highest advskew that can be configured or reached by demotion. */
 export const ADVSKEW_MAX = 254;
 /** What FreeBSD, NetBSD and UCARP raise the advskew to when something is wrong. */

@@ -74,6 +74,8 @@ export interface VirtualHost {
   readonly demotions: readonly Demotion[];
   /** BACKUP: when the silence has lasted too long, for each family. */
   readonly masterDownAt: { readonly [F in Family]?: Instant };
+  /** BACKUP: no packet brings the end of the silence forward to before this. */
+  readonly patientUntil: Instant;
   /** MASTER: when the next advertisement is due. */
   readonly advertiseAt: Instant;
   /** MASTER: when the addresses are announced again, ascending. */
@@ -148,6 +150,7 @@ export function createVhost(settings: Settings): VirtualHost {
     sources: {},
     demotions: [],
     masterDownAt: {},
+    patientUntil: Number.NEGATIVE_INFINITY,
     advertiseAt: Number.POSITIVE_INFINITY,
     announceAt: [],
     announcedAt: Number.NEGATIVE_INFINITY,
@@ -199,8 +202,8 @@ function hearMaster(vhost: VirtualHost, { ad, from }: EventOf<"heard">, now: Ins
   if (why) return becomeMaster({ ...vhost, masters }, now, why);
   // OpenBSD speaks IPv6 for a link-local alone: a family that we do not serve has no timer.
   if (!vhost.settings.families.includes(from.family)) return unchanged({ ...vhost, masters });
-  // A timer is never moved back: after a draw, the second packet does not take back the head start.
-  const at = Math.max(vhost.masterDownAt[from.family] ?? now, now + patienceMs(vhost, ad));
+  // After a draw the second packet does not take back the head start.
+  const at = Math.max(vhost.patientUntil, now + patienceMs(vhost, ad));
   return unchanged({ ...vhost, masters, masterDownAt: { ...vhost.masterDownAt, [from.family]: at } });
 }
 
@@ -251,7 +254,7 @@ function hearRival(vhost: VirtualHost, { ad, from }: EventOf<"heard">, now: Inst
   const lost = difference > 0 && ours.demote >= ad.demote;
   // An equal BSD may give way to us at this very moment; if both fall silent, it speaks first.
   const headStartMs = difference === 0 ? HEAD_START * ticksToMs(advertisementTicks(ours)) : 0;
-  const next = becomeBackup(heard, now, "heard a preferred master", patienceMs(vhost, ad) + headStartMs);
+  const next = becomeBackup(heard, now, "heard a preferred master", headStartMs, patienceMs(vhost, ad));
   const reachable = from.bytes.some((byte) => byte !== 0);
   return lost && reachable
     ? { ...next, actions: [...next.actions, { do: "advertise", to: from, ...ours }] }
@@ -347,10 +350,9 @@ function bowOutAgain(vhost: VirtualHost, now: Instant): Step {
   if (!vhost.leaving) return unchanged(vhost);
   const bowOuts = vhost.leaving.bowOuts + 1;
   const bowOutAt = now + BOW_OUT_AGAIN_MS * 2 ** (bowOuts - 1);
-  const { demote } = ourClaim(vhost);
   return {
     vhost: { ...vhost, leaving: { ...vhost.leaving, bowOuts, bowOutAt } },
-    actions: [{ do: "advertise", ...BOW_OUT, demote }],
+    actions: [{ do: "advertise", ...BOW_OUT }],
   };
 }
 
@@ -380,10 +382,17 @@ function becomeMaster(vhost: VirtualHost, now: Instant, why: string): Step {
   };
 }
 
-function becomeBackup(vhost: VirtualHost, now: Instant, why: string, patience = masterDownMs(vhost)): Step {
-  const masterDownAt = masterDownTimers(vhost, now + patience);
+function becomeBackup(
+  vhost: VirtualHost,
+  now: Instant,
+  why: string,
+  headStartMs = 0,
+  patience = masterDownMs(vhost),
+): Step {
+  const masterDownAt = masterDownTimers(vhost, now + patience + headStartMs);
+  const patientUntil = now + masterDownMs(vhost) + headStartMs;
   return {
-    vhost: { ...vhost, ...silent, role: "backup", why, masterDownAt },
+    vhost: { ...vhost, ...silent, role: "backup", why, masterDownAt, patientUntil },
     actions: [{ do: "enter", role: "backup", why }, ...(vhost.role === "master" ? [released] : [])],
   };
 }

@@ -84,7 +84,7 @@ describe("every cell of the transition table", () => {
     { role: "master", event: "is demoted", acts: ["advertise 1/240"], is: "master", why: "the others learn it at once (6)" },
     { role: "master", event: "is configured", acts: ["advertise 1/50"], is: "master", why: "it goes on serving, and says so" },
     { role: "master", event: "is readdressed", acts: ["claim", "advertise 1/50", "announce"], is: "master", why: "put on before it is spoken of" },
-    { role: "master", event: "is stopped", acts: ["advertise 255/255"], is: "master", why: "make before break" },
+    { role: "master", event: "is stopped", acts: ["advertise 255/255 demote 255"], is: "master", why: "make before break" },
   ];
 
   for (const { role, event, acts, is, why } of cells) {
@@ -300,6 +300,13 @@ describe("section 5.1: a master hears a rival", () => {
     assert.deepEqual(later.masterDownAt, { 4: START + 4500, 6: START + 3750 });
   });
 
+  test("who was told to bear a slow master believes a faster one that is heard after it", () => {
+    const slow = does(us("backup", "1/0 byte demoted"), heard("255/0"), START + 500).vhost;
+    assert.equal(nextDeadline(slow), START + 500 + 765_000);
+    const honest = does(slow, heard("1/0"), START + 1000).vhost;
+    assert.equal(nextDeadline(honest), START + 4000);
+  });
+
   test("of two equal masters exactly one yields, whatever their addresses are", () => {
     const ipv4 = fc.uint8Array({ minLength: 4, maxLength: 4 });
     const ipv6 = fc.uint8Array({ minLength: 16, maxLength: 16 });
@@ -498,10 +505,10 @@ describe("leaving: make before break", () => {
   test("bow-outs come at 0, 50, 150, 350 and 750 ms, until it gives up after 1.5 s", () => {
     const said = alone(stopped(), LEFT, LEFT + 5000);
     assert.deepEqual(said, [
-      [50, "advertise 255/255"],
-      [150, "advertise 255/255"],
-      [350, "advertise 255/255"],
-      [750, "advertise 255/255"],
+      [50, "advertise 255/255 demote 255"],
+      [150, "advertise 255/255 demote 255"],
+      [350, "advertise 255/255 demote 255"],
+      [750, "advertise 255/255 demote 255"],
       [1500, "enter init: shutting down, nobody took over"],
       [1500, "release"],
     ]);
@@ -510,12 +517,12 @@ describe("leaving: make before break", () => {
   test("it still serves, and neither advertises nor announces otherwise", () => {
     const vhost = stopped("0/1");
     assert.equal(vhost.role, "master");
-    assert.ok(alone(vhost, LEFT, LEFT + 1499).every(([, line]) => line === "advertise 255/255"));
+    assert.ok(alone(vhost, LEFT, LEFT + 1499).every(([, line]) => line === "advertise 255/255 demote 255"));
   });
 
-  test("the byte goes with the bow-out", () => {
+  test("the byte says it too, whatever ours was", () => {
     const { acts } = does(us("master", "1/0 byte demoted"), { kind: "stop", why: "x" }, START);
-    assert.deepEqual(acts, ["advertise 255/255 demote 1"]);
+    assert.deepEqual(acts, ["advertise 255/255 demote 255"]);
   });
 
   // biome-ignore format: one rule a line

@@ -87,10 +87,8 @@ describe("several at once", { concurrency: 4, timeout: 240_000 }, () => {
       const device = mac === "virtual" ? "carp7" : "eth0";
       const calmAt = await calm(lab);
       const told = await lab.client.capture({ filter: "arp or icmp6", direction: "in" });
-      const meddling =
-        mac === "virtual"
-          ? [`address flush dev ${device}`, `link set ${device} down`, `link delete ${device}`]
-          : await heldAs(lab.left, device);
+      const flags = mac === "virtual" ? [`link set ${device} down`, `link delete ${device}`] : [];
+      const meddling = [...(await heldAs(lab.left, device)), ...flags];
       for (const command of meddling) {
         const meddledAt = now();
         await lab.left.namespace.ip(command);

@@ -15,6 +15,7 @@ import {
   lossesDuring,
   ROLE_DEADLINE_MS,
   type Sides,
+  startBoard,
   startPair,
 } from "./boards.js";
 import { now } from "./child.js";
@@ -40,6 +41,9 @@ const LONGEST_GAP_MS = 1700;
 const STEADY: Group = {};
 const OTHER: Group = { vhid: 8, addresses: ["192.0.2.8/24", "2001:db8::8/64"] };
 const [OTHER4, OTHER6] = ["192.0.2.8", "2001:db8::8"] as const;
+/** A master that leaves looks for a successor for so long; a reload and an end one after the other take twice as long. */
+const LEAVE_MS = 1500;
+const NOISE_MS = 1000;
 const BOARDS = { boards: ["left", "right", CONTROL] };
 
 describe("several at once", { concurrency: 3, timeout: 240_000 }, () => {
@@ -184,6 +188,18 @@ describe("several at once", { concurrency: 3, timeout: 240_000 }, () => {
     );
     assert.deepEqual(roleChanges([boards.left, boards.right], calmAt, 7), []);
 
+    // An editor empties a file before it writes it.
+    for (const cut of ["", 'name = "left"\n']) {
+      writeFileSync(file, cut);
+      const cutAt = now();
+      await boards.left.child.kill("SIGHUP");
+      await boards.left.child.waitForLine(
+        /: found no \[\[carp\]\], wanted one: cut short\?$/,
+        DEADLINE_MS,
+        cutAt,
+      );
+    }
+
     // A good one is taken as if nothing had been; of several in a row the last one counts.
     for (const advskew of [1, 2, 3, 4, 5]) {
       // In one piece: an earlier signal may have the file read at this very moment.
@@ -194,6 +210,68 @@ describe("several at once", { concurrency: 3, timeout: 240_000 }, () => {
     await untilGroup(lab.left, 7, ({ advskew }) => advskew === 5);
     assert.deepEqual(roleChanges([boards.left, boards.right], calmAt, 7), []);
     assert.deepEqual(lab.holders.between(VIRTUAL_ADDRESS, calmAt, now()), { noneMs: 0, severalMs: 0 });
+  });
+
+  test("an IPv6 address comes to a group that had none: it is served, advertised and heard", async () => {
+    await using lab = await Lab.open();
+    const only4 = { ...OTHER, addresses: [`${OTHER4}/24`] };
+    const boards = await startPair(lab, [only4]);
+    const calmAt = await calm(lab);
+    const spoken = await lab.right.capture({ filter: "ip6 proto 112", direction: "in" });
+    await reloadBoth(boards, [OTHER]);
+    await servedBy(lab, ["left"], [OTHER4, OTHER6]);
+    await lab.client.run(["ping", "-c1", "-w5", OTHER6]);
+    await spoken.frame(DEADLINE_MS);
+    const { counters } = await groupOf(lab.right, 8);
+    await untilGroup(lab.right, 8, (group) => group.counters.received >= counters.received + 2);
+    assert.deepEqual(roleChanges([boards.left, boards.right], calmAt, 8), []);
+
+    const leavesAt = now();
+    assert.equal((await boards.left.child.stop()).status, 0);
+    await servedBy(lab, ["right"], [OTHER4, OTHER6]);
+    assert.equal(lab.holders.between(OTHER6, leavesAt, now()).noneMs, 0);
+  });
+
+  test("an interface without a link is no longer needed: the others are demoted no more", async () => {
+    await using lab = await Lab.open({ lans: 2 });
+    const inside = { interface: "eth1", addresses: ["198.51.100.1/24"] };
+    const boards = await startPair(lab, [OTHER, inside]);
+    const cutAt = now();
+    await lab.left.cutCable({ interface: "eth1" });
+    await boards.right.enters("master", ROLE_DEADLINE_MS, cutAt);
+    await untilGroup(lab.left, 8, ({ advertisedAdvskew }) => advertisedAdvskew === 240);
+    await reload(boards.left, [OTHER]);
+    await untilGroup(
+      lab.left,
+      8,
+      ({ advertisedAdvskew, role }) => advertisedAdvskew === 0 && role === "master",
+    );
+  });
+
+  test("SIGTERM in the middle of a reload does not wait for the end of it", async (t) => {
+    await using lab = await Lab.open();
+    const left = startBoard(lab.left, [STEADY, OTHER]);
+    await lab.holders.wait(OTHER4, ["left"], ROLE_DEADLINE_MS);
+    await lab.holders.wait(VIRTUAL_ADDRESS, ["left"], ROLE_DEADLINE_MS);
+    // With nobody to take over, it bows out for as long as it may.
+    const spoken = await lab.client.capture({
+      filter: "ip proto 112 and ip[22] = 255 and ip[25] = 255",
+      direction: "in",
+    });
+    writeFileSync(join(lab.left.directory, "carpio.toml"), boardConfig("left", [STEADY]));
+    await left.child.kill("SIGHUP");
+    await spoken.frame(DEADLINE_MS);
+    const askedAt = now();
+    const { at, status } = await left.child.stop(DEADLINE_MS);
+    t.diagnostic(`it had gone ${(at - askedAt).toFixed(0)} ms after SIGTERM`);
+    assert.equal(status, 0);
+    assert.ok(at - askedAt < LEAVE_MS + NOISE_MS, `gone after ${(at - askedAt).toFixed(0)} ms`);
+    assert.equal(
+      left.child.lines.some(({ text }) => /again: /.test(text)),
+      false,
+    );
+    assert.deepEqual(await devicesOf(lab.left), ["lo", "eth0"]);
+    assert.equal(await lab.left.run(["nft", "list", "tables"]), "");
   });
 
   test("the status server moves, goes and comes back", async () => {
