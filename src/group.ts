@@ -138,7 +138,7 @@ export function createGroup(options: GroupOptions): Group {
     const before = vhost;
     const next = step(before, event, now());
     vhost = next.vhost;
-    if (vhost.leaving && vhost.leaving.releaseAt !== before.leaving?.releaseAt) holder.fallSilent();
+    if (hasSuccessor(vhost) && !hasSuccessor(before)) holder.fallSilent();
     let from = before.role;
     for (const action of next.actions) {
       if (action.do === "enter") from = enter(from, action.role, action.why);
@@ -313,6 +313,11 @@ export function createGroup(options: GroupOptions): Group {
       await settled();
     },
   };
+}
+
+/** True for a master that has heard the one that takes its place. */
+function hasSuccessor({ leaving }: VirtualHost): boolean {
+  return leaving !== undefined && leaving.releaseAt !== Number.POSITIVE_INFINITY;
 }
 
 /** The last words of a host that has left already: 255/255, as a whole packet. */

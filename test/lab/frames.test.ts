@@ -261,6 +261,19 @@ describe("frames", { concurrency: true }, () => {
     }
   });
 
+  test("a master that leaves answers for its addresses until somebody takes over", async () => {
+    await using lab = await Lab.open({ boards: ["left"] });
+    const left = startBoard(lab.left);
+    await lab.holders.wait(VIRTUAL_ADDRESS, ["left"], ROLE_DEADLINE_MS);
+    const bowOut = await lab.client.capture({ filter: "ip[22] = 255 and ip proto 112", direction: "in" });
+    const leaving = left.child.stop();
+    await bowOut.frame(ROLE_DEADLINE_MS);
+    // Nobody comes, so this is during the second and a half that it serves on.
+    await lab.client.run(["ip", "neighbour", "flush", "dev", "eth0"]);
+    await lab.client.run(["ping", "-c1", "-w1", VIRTUAL_ADDRESS]);
+    assert.equal((await leaving).status, 0);
+  });
+
   test("only the master answers for an address, and only with the virtual MAC", async () => {
     await using lab = await Lab.open();
     await startPair(lab);
