@@ -163,6 +163,12 @@ export function heldAddresses(device: CarpDevice, state: DeviceState | undefined
   return (state?.addresses ?? []).filter(({ address }) => wanted.has(formatAddress(address)));
 }
 
+/** Whether a device holds every address of a group. One that is on twice, with two lengths, stands for no other. */
+export function holdsAll(device: CarpDevice, state: DeviceState | undefined): boolean {
+  const held = new Set(heldAddresses(device, state).map(({ address }) => formatAddress(address)));
+  return device.addresses.every(({ address }) => held.has(formatAddress(address)));
+}
+
 function hostLength({ family }: Address): number {
   return family === 4 ? 32 : 128;
 }

@@ -15,6 +15,7 @@ import {
   type DeviceState,
   destroyCommands,
   heldAddresses,
+  holdsAll,
   isLocal,
   localityCommands,
   readDevice,
@@ -104,8 +105,7 @@ export function createHolder(options: HolderOptions): Holder {
     }
     return [state, refusals, answered];
   };
-  const complete = (state: DeviceState | undefined) =>
-    state?.up === true && heldAddresses(device, state).length === device.addresses.length;
+  const complete = (state: DeviceState | undefined) => state?.up === true && holdsAll(device, state);
   /** As a backup leaves it. What is configured on a parent for good is not ours. */
   const idle = (state: DeviceState | undefined) => {
     const held = heldAddresses(device, state);

@@ -7,6 +7,7 @@ import {
   deviceName,
   guardCommands,
   heldAddresses,
+  holdsAll,
   readDevice,
 } from "../../src/linux/carp-device.js";
 import { type Prefix, parseAddress } from "../../src/wire/address.js";
@@ -103,3 +104,18 @@ test("what the kernel lists is read: flags, leases, and which addresses are ours
   );
   assert.equal(readDevice(undefined), undefined);
 });
+
+const holdings = [
+  { held: ["192.0.2.1/32", "2001:db8::1/128"], all: true, why: "whatever their lengths" },
+  { held: ["192.0.2.1/24", "192.0.2.1/32"], all: false, why: "one that is on twice stands for no other" },
+  { held: ["192.0.2.1/24", "192.0.2.1/32", "2001:db8::1/64"], all: true, why: "one too many hurts nobody" },
+  { held: ["192.0.2.9/24", "2001:db8::1/64"], all: false, why: "another address is no substitute" },
+  { held: [], all: false, why: "nothing is not all" },
+];
+for (const { held, all, why } of holdings) {
+  test(`a device with ${held.join(", ") || "nothing"} ${all ? "holds" : "does not hold"} the group: ${why}`, () => {
+    const addr_info = held.map((text) => ({ local: text.split("/")[0], prefixlen: text.split("/")[1] }));
+    const state = readDevice({ ifindex: 5, ifname: "carp7", flags: ["UP"], addr_info });
+    assert.equal(holdsAll(virtual, state), all);
+  });
+}
