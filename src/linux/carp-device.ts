@@ -41,6 +41,12 @@ export function deviceName(vhid: number, parent: string, taken: ReadonlySet<stri
   }
 }
 
+/** Asks for the device. One of that name that we did not make is answered as if there were none: it is not ours to touch. */
+export function askCommand({ name, mac }: CarpDevice): string {
+  const ours = mac ? ` group ${LINK_GROUP} type macvlan` : "";
+  return `address show dev ${name}${ours}`;
+}
+
 export function createCommands({ name, parent, mac }: CarpDevice): string[] {
   if (!mac) return [];
   return [`link add link ${parent} name ${name} address ${mac} group ${LINK_GROUP} type macvlan mode bridge`];

@@ -9,6 +9,7 @@ import type { Prefix } from "../wire/address.js";
 import { formatAddress } from "../wire/address.js";
 import {
   announceCommands,
+  askCommand,
   type CarpDevice,
   claimCommands,
   createCommands,
@@ -97,7 +98,7 @@ export function createHolder(options: HolderOptions): Holder {
     commands: readonly string[],
   ): Promise<[DeviceState | undefined, readonly Refusal[], boolean]> => {
     const run = commands.length > 0 ? change : ip.run;
-    const { answered, answers, refusals } = await run([...commands, `address show dev ${device.name}`]);
+    const { answered, answers, refusals } = await run([...commands, askCommand(device)]);
     const state = readDevice(answers.at(-1));
     if (answered) {
       mac = device.mac ?? state?.mac;
@@ -159,16 +160,26 @@ export function createHolder(options: HolderOptions): Holder {
     for (let said = await takeOff(); said !== undefined && !wanted; said = await takeOff()) {
       onFault(said);
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
-      if (device.mac && !wanted) await make([`link delete dev ${device.name}`]);
+      if (device.mac && exists && !wanted) await make([`link delete dev ${device.name}`]);
     }
     onFault(undefined);
   };
 
   const make = async (before: readonly string[]): Promise<string | undefined> => {
     const [made, refusals] = await look([...before, ...createCommands(device)]);
-    if (!made) return describe(refusals) ?? `${device.name} was not made`;
+    if (!made) return (await stranger()) ?? describe(refusals) ?? `${device.name} was not made`;
     options.tune(device.name);
     return undefined;
+  };
+
+  /** Says that somebody else has taken the name, if so. */
+  const stranger = async (): Promise<string | undefined> => {
+    const { answers } = await ip.run([`address show dev ${device.name}`]);
+    const found = readDevice(answers[0]);
+    return (
+      found &&
+      `the interface ${device.name} is not carpio's: rename or remove it, because the addresses go on a device of that name`
+    );
   };
 
   /** Somebody may have deleted the device. */
@@ -256,7 +267,7 @@ export function createHolder(options: HolderOptions): Holder {
       await look(releaseCommands({ ...device, mac: undefined }, held));
       device = { ...device, addresses };
       // A family may have come that the device was not prepared for.
-      if (device.mac) options.tune(device.name);
+      if (device.mac && exists) options.tune(device.name);
     },
     async destroy() {
       await release();

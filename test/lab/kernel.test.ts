@@ -226,6 +226,42 @@ describe("several at once", { concurrency: 4, timeout: 240_000 }, () => {
     assert.deepEqual((await snapshotOf(lab.left)).faults, []);
   });
 
+  test("a device of somebody else's with our name is left alone, and told", async () => {
+    await using lab = await Lab.open();
+    await lab.left.namespace.ip(
+      "link add name carp7 up type bridge",
+      "address add 203.0.113.1/24 dev carp7",
+      "link add link eth0 name carp8 up type macvlan mode bridge",
+      "address add 203.0.113.2/24 dev carp8",
+    );
+    const foreign = async () =>
+      (await lab.left.run(["ip", "-br", "address"])).split("\n").filter((line) => line.startsWith("carp"));
+    const untouched = await foreign();
+    const groups = [{ vhid: 7 }, { vhid: 8, addresses: ["192.0.2.8/24"] }];
+    const first = startBoard(lab.left, groups);
+    const said = (name: string) =>
+      `the interface ${name} is not carpio's: rename or remove it, because the addresses go on a device of that name`;
+    const { role } = await until(lab.left, ({ faults }) =>
+      ["carp7", "carp8"].every((name) => faults.includes(said(name))),
+    );
+    assert.equal(role, "init");
+    assert.deepEqual(await foreign(), untouched);
+    assert.equal((await first.child.stop()).status, 0);
+    assert.deepEqual(await foreign(), untouched);
+
+    const again = startBoard(lab.left, groups);
+    await until(lab.left, ({ faults }) => faults.includes(said("carp8")));
+    await lab.left.namespace.ip("link set carp7 name strange0", "link set carp8 name strange1");
+    await lab.holders.wait("192.0.2.8", ["left"], ROLE_DEADLINE_MS);
+    await servedBy(lab, ["left"]);
+    await until(lab.left, ({ faults }) => faults.length === 0);
+    assert.equal((await again.child.stop()).status, 0);
+    assert.match(
+      await lab.left.run(["ip", "-br", "address"]),
+      /strange0 .*203\.0\.113\.1.*\nstrange1.*203\.0\.113\.2/s,
+    );
+  });
+
   for (const mac of MACS) {
     test(`a board without IPv6 on its interface says so, and does not disturb the other; ${mac} MAC`, async () => {
       await using lab = await Lab.open();
