@@ -7,6 +7,7 @@
  */
 import type { Prefix } from "../wire/address.js";
 import { formatAddress } from "../wire/address.js";
+import { announceByHand } from "./announce.js";
 import {
   announceCommands,
   askCommand,
@@ -75,7 +76,7 @@ const ANNOUNCED_MS = 20;
 const LOCAL_WITHIN_MS = 100;
 
 export function createHolder(options: HolderOptions): Holder {
-  const { ip, onFault } = options;
+  const { ip } = options;
   let device = options.device;
   let wanted = false;
   let holding = false;
@@ -84,7 +85,15 @@ export function createHolder(options: HolderOptions): Holder {
   let changedAt = Number.NEGATIVE_INFINITY;
   let renewedAt = Number.NEGATIVE_INFINITY;
   let announcedAt = Number.NEGATIVE_INFINITY;
-  let mac = device.mac;
+  /** What was said to the kernel's way of announcing, where the device does not have it. */
+  let mute: string | undefined;
+  const faults = new Map<"device" | "announcement", string>();
+
+  const fault = (about: "device" | "announcement", said: string | undefined): void => {
+    if (said === undefined) faults.delete(about);
+    else faults.set(about, said);
+    options.onFault(faults.size > 0 ? [...faults.values()].join("; ") : undefined);
+  };
 
   const change = async (commands: readonly string[]): Promise<Outcome> => {
     changing++;
@@ -100,10 +109,7 @@ export function createHolder(options: HolderOptions): Holder {
     const run = commands.length > 0 ? change : ip.run;
     const { answered, answers, refusals } = await run([...commands, askCommand(device)]);
     const state = readDevice(answers.at(-1));
-    if (answered) {
-      mac = device.mac ?? state?.mac;
-      exists = state !== undefined;
-    }
+    if (answered) exists = state !== undefined;
     return [state, refusals, answered];
   };
   const complete = (state: DeviceState | undefined) => state?.up === true && holdsAll(device, state);
@@ -158,15 +164,17 @@ export function createHolder(options: HolderOptions): Holder {
   const release = async (): Promise<void> => {
     wanted = false;
     for (let said = await takeOff(); said !== undefined && !wanted; said = await takeOff()) {
-      onFault(said);
+      fault("device", said);
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
       if (device.mac && exists && !wanted) await make([`link delete dev ${device.name}`]);
     }
-    onFault(undefined);
+    faults.clear();
+    fault("device", undefined);
   };
 
   const make = async (before: readonly string[]): Promise<string | undefined> => {
     const [made, refusals] = await look([...before, ...createCommands(device)]);
+    mute = undefined;
     if (!made) return (await stranger()) ?? describe(refusals) ?? `${device.name} was not made`;
     options.tune(device.name);
     return undefined;
@@ -189,11 +197,33 @@ export function createHolder(options: HolderOptions): Holder {
   };
 
   const announce = async (): Promise<void> => {
-    if (!holding || !mac || performance.now() - announcedAt < ANNOUNCED_MS) return;
+    if (!holding || performance.now() - announcedAt < ANNOUNCED_MS) return;
     announcedAt = performance.now();
-    const { refusals } = await ip.run(announceCommands(device, mac));
-    const said = describe(refusals);
-    if (said) onFault(said);
+    const mac = device.mac ?? (await macOfParent());
+    if (!mac) return fault("announcement", `cannot announce on ${device.name}: ip does not tell its MAC`);
+    if (mute === undefined) {
+      const { answered, refusals } = await ip.run(announceCommands(device, mac));
+      const said = describe(refusals);
+      if (answered) mute = said;
+      if (mute === undefined) return fault("announcement", said);
+    }
+    // Nobody waits for it: `arping` takes a second to find out that nobody answers.
+    if (holding) announceOurselves(mac, mute);
+  };
+
+  const announceOurselves = async (mac: string, because: string): Promise<void> => {
+    const said = await announceByHand(
+      device.name,
+      mac,
+      device.addresses.map(({ address }) => address),
+    );
+    if (holding) fault("announcement", said && `${said}; and the kernel does not do it: ${because}`);
+  };
+
+  /** Asked for each time: what it was before would be set again. */
+  const macOfParent = async (): Promise<string | undefined> => {
+    const { answers } = await ip.run([askCommand(device)]);
+    return readDevice(answers[0])?.mac;
   };
 
   return {
@@ -205,6 +235,7 @@ export function createHolder(options: HolderOptions): Holder {
     },
     async prepare() {
       holding = false;
+      mute = undefined;
       const [found] = await look([]);
       const foreign = heldAddresses(device, found).filter(({ leased }) => !leased);
       if (!device.mac && foreign.length > 0) {
@@ -236,7 +267,7 @@ export function createHolder(options: HolderOptions): Holder {
       renewedAt = performance.now();
       const commands = renewCommands(device, options.parentPrefixes(), options.leaseSeconds());
       ip.run(commands).then(({ refusals }) => {
-        if (wanted) onFault(describe(refusals));
+        if (wanted) fault("device", describe(refusals));
       });
     },
     fallSilent() {

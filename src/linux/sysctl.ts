@@ -92,6 +92,11 @@ export function isIpv6Off(device: string): boolean {
   return read(`ipv6/conf/${device}/disable_ipv6`) === "1";
 }
 
+/** A router says that it is one, in what it announces. */
+export function isForwarding(device: string): boolean {
+  return (read(`ipv6/conf/${device}/forwarding`) ?? "0") !== "0";
+}
+
 /** Puts back what was changed, where nobody else has changed it since. */
 export function restoreSettings(changed: Changed): void {
   for (const [path, before] of Object.entries(changed)) {

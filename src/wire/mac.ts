@@ -7,6 +7,11 @@ export function formatMac(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
 }
 
+/** Reads what `formatMac` writes. */
+export function parseMac(text: string): Uint8Array {
+  return Uint8Array.from(text.split(":"), (byte) => Number.parseInt(byte, 16));
+}
+
 /** 00:00:5e:00:01:VHID, for IPv6 too. */
 export function virtualMac(vhid: number): string {
   return formatMac(Uint8Array.of(0, 0, 0x5e, 0, 1, vhid));

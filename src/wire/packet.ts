@@ -44,12 +44,17 @@ export function encodeIpv4(source: Address, destination: Address, payload: Uint8
 }
 
 /** Wraps a payload in 40 bytes of IPv6: traffic class and flow label 0, hop limit 255. */
-export function encodeIpv6(source: Address, destination: Address, payload: Uint8Array): Uint8Array {
+export function encodeIpv6(
+  source: Address,
+  destination: Address,
+  payload: Uint8Array,
+  protocol = PROTOCOL_CARP,
+): Uint8Array {
   const packet = new Uint8Array(40 + payload.length);
   const view = new DataView(packet.buffer);
   view.setUint8(0, 0x60);
   view.setUint16(4, payload.length);
-  view.setUint8(6, PROTOCOL_CARP);
+  view.setUint8(6, protocol);
   view.setUint8(7, LINK_TTL);
   packet.set(source.bytes, 8);
   packet.set(destination.bytes, 24);
@@ -68,12 +73,17 @@ export function decodePacket(bytes: Uint8Array): Packet | undefined {
 }
 
 /** The pseudo header of RFC 8200, 8.1, which NetBSD sums before its IPv6 advertisements. */
-export function pseudoHeader(source: Address, destination: Address, length: number): Uint8Array {
+export function pseudoHeader(
+  source: Address,
+  destination: Address,
+  length: number,
+  protocol = PROTOCOL_CARP,
+): Uint8Array {
   const header = new Uint8Array(40);
   header.set(source.bytes, 0);
   header.set(destination.bytes, 16);
   new DataView(header.buffer).setUint32(32, length);
-  header[39] = PROTOCOL_CARP;
+  header[39] = protocol;
   return header;
 }
 

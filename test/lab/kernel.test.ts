@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ADVSKEWS, ROLE_DEADLINE_MS, startBoard, startPair } from "./boards.js";
+import type { Capture } from "./capture.js";
 import { type Moment, now } from "./child.js";
 import {
   CARP,
@@ -25,11 +26,24 @@ import type { Host } from "./host.js";
 import { Lab } from "./lab.js";
 import { becomeLabRoot } from "./namespace.js";
 import { VIRTUAL_ADDRESS, VIRTUAL_ADDRESS6 } from "./peers.js";
-import { obstruct, pidOf, processesOn } from "./sabotage.js";
+import { obstruct, pidOf, processesOn, uninstall } from "./sabotage.js";
 
 await becomeLabRoot();
 
+const ANOTHER_MAC = "02:00:00:00:00:99";
+/** For tcpdump: what tells the neighbours of the floating addresses. */
+const ANNOUNCEMENTS = [
+  [VIRTUAL_ADDRESS, `arp[14:4] == 0xc0000201 and arp[24:4] == 0xc0000201 and ether broadcast`],
+  [VIRTUAL_ADDRESS6, `icmp6 and ip6[40] == 136 and ip6[60:4] == 1 and ip6 dst ff02::1`],
+] as const;
+const ANNOUNCEMENT = ANNOUNCEMENTS.map(([, filter]) => `(${filter})`).join(" or ");
 const MACS = ["virtual", "interface"] as const;
+/** As drivers do that take no MAC while they are up: what the kernel says there is said by `ip` here. */
+const NO_LIVE_MAC = `
+  case "$*" in *-json*)
+    sed -u '/^link set dev eth0 address/s/address .*/address of-no-use/' | /run/real-ip "$@"
+    exit
+  esac`;
 /** Every address is asked for with a lifetime that the kernel does not take. */
 const REFUSING = `
   case "$*" in *-json*)
@@ -146,6 +160,65 @@ describe("several at once", { concurrency: 4, timeout: 240_000 }, () => {
       assert.deepEqual(demotion.reasons, []);
     });
   }
+
+  test("somebody gives the interface another MAC: it stays, and is what is announced", async () => {
+    await using lab = await Lab.open();
+    const { left, right } = await startPair(lab, [{ mac: "interface" }]);
+    const calmAt = await calm(lab);
+    await lab.left.namespace.ip(`link set eth0 address ${ANOTHER_MAC}`);
+    // A rival makes the master announce again. Right becomes one when it hears nothing.
+    const told = await lab.left.capture({ at: "port", filter: ANNOUNCEMENT, direction: "in" });
+    await lab.right.cutCable({ what: "receiving" });
+    await right.enters("master", ROLE_DEADLINE_MS, calmAt);
+    for (const [what, filter] of ANNOUNCEMENTS) await untilPrinted(told, filter, what);
+    assert.deepEqual(await told.print(`not ether src ${ANOTHER_MAC}`), []);
+    assert.match(await lab.left.run(["ip", "link", "show", "eth0"]), new RegExp(ANOTHER_MAC));
+    assert.deepEqual(roleChanges([left], calmAt), []);
+    assert.deepEqual((await snapshotOf(lab.left)).faults, []);
+  });
+
+  test("an interface that takes no MAC while it is up: announced all the same", async () => {
+    await using lab = await Lab.open();
+    await obstruct(lab.right, "ip", NO_LIVE_MAC);
+    const { left, right } = await startPair(lab, [{ mac: "interface" }]);
+    await lab.client.run(["ping", "-c1", "-w5", VIRTUAL_ADDRESS]);
+    await lab.client.run(["ping", "-c1", "-w5", VIRTUAL_ADDRESS6]);
+    const told = await lab.right.capture({ at: "port", filter: ANNOUNCEMENT, direction: "in" });
+    const { mac } = lab.right.socket("eth0");
+    const leftAt = now();
+    await left.child.stop();
+    await right.enters("master", ROLE_DEADLINE_MS, leftAt);
+    for (const [what, filter] of ANNOUNCEMENTS) {
+      const [line] = await untilPrinted(told, `${filter} and ether src ${mac}`, what);
+      assert.doesNotMatch(line ?? "", /wrong|bad/);
+    }
+    for (const address of FLOATING) await untilKnown(lab.client, address, mac);
+    assert.deepEqual((await snapshotOf(lab.right)).faults, []);
+  });
+
+  test("an interface that takes no MAC, and no arping: IPv6 is announced, and what is missing is said", async () => {
+    await using lab = await Lab.open();
+    await uninstall(lab.right, "arping");
+    await obstruct(lab.right, "ip", NO_LIVE_MAC);
+    const { left, right } = await startPair(lab, [{ mac: "interface" }]);
+    await lab.client.run(["ping", "-c1", "-w5", VIRTUAL_ADDRESS6]);
+    const leftAt = now();
+    await left.child.stop();
+    await right.enters("master", ROLE_DEADLINE_MS, leftAt);
+    const said =
+      /^cannot announce 192\.0\.2\.1 on eth0: arping is not installed .*; and the kernel does not do it: ip link set dev eth0 address /;
+    const { role } = await until(lab.right, ({ faults }) => faults.some((each) => said.test(each)));
+    assert.equal(role, "master", "who does not know a better way still serves");
+    await untilKnown(lab.client, VIRTUAL_ADDRESS6, lab.right.socket("eth0").mac);
+
+    // Renewing the lease does not make it well; being master no more does.
+    for (let i = 0; i < 2; i++) await nextAdvertisement(lab.right);
+    assert.match((await snapshotOf(lab.right)).faults.join(), said);
+    const backAt = now();
+    startBoard(lab.left, [{ mac: "interface" }]);
+    await right.enters("backup", ROLE_DEADLINE_MS, backAt);
+    await until(lab.right, ({ faults }) => faults.length === 0);
+  });
 
   test("what is sent does not leave: demoted after three times, well again after three", async () => {
     await using lab = await Lab.open();
@@ -319,6 +392,24 @@ describe("several at once", { concurrency: 4, timeout: 240_000 }, () => {
     await lab.client.run(["ping", "-c1", "-w5", VIRTUAL_ADDRESS]);
   });
 });
+
+/** Waits until the capture has such frames. */
+async function untilPrinted(capture: Capture, filter: string, what: string): Promise<readonly string[]> {
+  for (const untilAt = now() + DEADLINE_MS; ; await sleep(50)) {
+    const lines = await capture.print(filter, "-vv");
+    if (lines.length > 0) return lines;
+    assert.ok(now() < untilAt, `${what} is not announced`);
+  }
+}
+
+/** Waits until a host that has spoken with an address knows that it is at this MAC. */
+async function untilKnown(host: Host, address: string, mac: string): Promise<void> {
+  for (const untilAt = now() + DEADLINE_MS; ; await sleep(50)) {
+    const known = await host.run(["ip", "neigh", "show", "to", address]);
+    if (known.includes(mac)) return;
+    assert.ok(now() < untilAt, `${host.name} knows of ${address}: ${known}`);
+  }
+}
 
 /** A socket of its own for an interface that was not there when the lab was made. */
 async function plugInLate(lab: Lab, number: number): Promise<void> {

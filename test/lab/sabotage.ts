@@ -17,11 +17,12 @@ export type Helper = keyof typeof HELPERS;
 /** From now on the host looks as if the program were not installed. */
 export async function uninstall(host: Host, program: string): Promise<void> {
   const script = `
-    place=$(dirname "$(command -v "$0")") && mkdir /run/installed && mount --rbind "$place" /run/installed &&
-    mount -t tmpfs tmpfs "$place" &&
+    place=$(dirname "$(command -v "$0")") && mkdir /run/installed /run/others &&
+    mount --rbind "$place" /run/installed && mount -t tmpfs tmpfs /run/others &&
     for each in /run/installed/*; do
-      [ "\${each##*/}" = "$0" ] || ln -s "$each" "$place/\${each##*/}" || exit 1
+      [ "\${each##*/}" = "$0" ] || ln -s "$each" "/run/others/\${each##*/}" || exit 1
     done
+    mount --bind /run/others "$place" &&
     ! command -v "$0"`;
   await host.run(["sh", "-c", script, program]);
 }
