@@ -14,6 +14,12 @@ interface Setting {
   readonly value: number;
 }
 
+/** What a group needs of its parent. */
+export interface Needs {
+  readonly mac: "virtual" | "interface";
+  readonly families: readonly Family[];
+}
+
 /** Otherwise the parent answers ARP for the floating address with its own MAC, or drops packets by strict filter. */
 const parentSettings: readonly Setting[] = [
   { family: 4, name: "arp_ignore", value: 1 },
@@ -25,11 +31,14 @@ const announcingSettings: readonly Setting[] = [
   { family: 4, name: "promote_secondaries", value: 1 },
   { family: 6, name: "ndisc_notify", value: 1 },
 ];
+/** Of `rp_filter`; 0 is none, and loose is more than strict. */
+const STRICT = 1;
+const looseFilter: Setting = { family: 4, name: "rp_filter", value: 2 };
 /** A carp device has no address but the group's, believes no router and asks nobody whether it may. */
 const deviceSettings: readonly Setting[] = [
   ...parentSettings,
   ...announcingSettings,
-  { family: 4, name: "rp_filter", value: 2 },
+  looseFilter,
   { family: 6, name: "disable_ipv6", value: 0 },
   { family: 6, name: "addr_gen_mode", value: 1 },
   { family: 6, name: "accept_dad", value: 0 },
@@ -37,8 +46,6 @@ const deviceSettings: readonly Setting[] = [
   { family: 6, name: "accept_ra", value: 0 },
   { family: 6, name: "autoconf", value: 0 },
 ];
-const STRICT = "1";
-const LOOSE = "2";
 
 /**
  * Prepares a carp device; it takes its settings with it when it goes. Answers with
@@ -62,17 +69,28 @@ export function tuneParent(
   families: readonly Family[],
   changed: Changed,
 ): string[] {
-  const wanted =
-    mac === "virtual" ? parentSettings : announcingSettings.filter((it) => families.includes(it.family));
-  const problems = wanted.flatMap((setting) => apply(parent, setting, changed));
-  const filter = Math.max(
-    Number(read("ipv4/conf/all/rp_filter")),
-    Number(read(`ipv4/conf/${parent}/rp_filter`)),
-  );
-  if (mac === "virtual" && String(filter) === STRICT) {
-    problems.push(...apply(parent, { family: 4, name: "rp_filter", value: Number(LOOSE) }, changed));
-  }
-  return problems;
+  return settingsOf(parent, { mac, families }).flatMap((it) => apply(parent, it, changed));
+}
+
+/**
+ * Looks whether a parent is still as its groups need it, and puts it right:
+ * `sysctl -p` and network managers know nothing of us. Answers with all that is
+ * wrong now. What could be put right is gone from the next answer; what was
+ * found is noted in `changed`, because it is the latest that somebody wanted.
+ * Reads a few small files, however many groups there are.
+ */
+export function reviewParent(parent: string, groups: readonly Needs[], changed: Changed): string[] {
+  return kindsOf(groups)
+    .flatMap((needs) => settingsOf(parent, needs))
+    .flatMap((setting) => {
+      const path = pathOf(parent, setting);
+      const found = read(path);
+      if (found === undefined || found === String(setting.value)) return [];
+      const problems = apply(parent, setting, changed);
+      return problems.length > 0
+        ? problems
+        : [`net/${path} was ${found}, wanted ${setting.value}: set again`];
+    });
 }
 
 /**
@@ -114,14 +132,34 @@ export function answerArp(device: string): void {
   tryWrite(`ipv4/conf/${device}/arp_ignore`, "1");
 }
 
-function apply(device: string, { family, name, value }: Setting, changed: Changed): string[] {
-  const path = `ipv${family}/conf/${device}/${name}`;
+/** What many groups need, said once for each kind of MAC. */
+function kindsOf(groups: readonly Needs[]): readonly Needs[] {
+  return (["virtual", "interface"] as const).flatMap((mac) => {
+    const alike = groups.filter((it) => it.mac === mac);
+    return alike.length > 0 ? [{ mac, families: alike.flatMap(({ families }) => families) }] : [];
+  });
+}
+
+/** Of the filters for all and for one interface the kernel takes the larger, and the strict one is in the middle. */
+function settingsOf(parent: string, { mac, families }: Needs): readonly Setting[] {
+  if (mac === "interface") return announcingSettings.filter((it) => families.includes(it.family));
+  const filters = ["all", parent].map((name) => Number(read(`ipv4/conf/${name}/rp_filter`)));
+  return Math.max(...filters) === STRICT ? [...parentSettings, looseFilter] : parentSettings;
+}
+
+function apply(device: string, setting: Setting, changed: Changed): string[] {
+  const { value } = setting;
+  const path = pathOf(device, setting);
   const before = read(path);
   if (before === undefined || before === String(value)) return [];
   if (!tryWrite(path, String(value)))
     return [`net/${path} is ${before}, wanted ${value}: not allowed to set it`];
-  changed[`${path}=${value}`] ??= before;
+  changed[`${path}=${value}`] = before;
   return [];
+}
+
+function pathOf(device: string, { family, name }: Setting): string {
+  return `ipv${family}/conf/${device}/${name}`;
 }
 
 function read(path: string): string | undefined {
