@@ -1,11 +1,12 @@
 /**
  * What a daemon leaves for the next one, should it die: a small file in the
- * run-time directory, and a lock that dies with it.
+ * run-time directory, and a lock that dies with it. Both belong to the network
+ * namespace, as the addresses do: a computer may have a daemon in each of several.
  *
- * The lock is a socket in Linux's abstract namespace, which belongs to the
- * network namespace as the addresses do, and has no file to leave behind.
+ * The lock is a socket in Linux's abstract namespace, and has no file to leave
+ * behind. The directory may be shared, so the file is named after the network.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import type { Changed } from "./linux/sysctl.js";
@@ -28,11 +29,11 @@ export interface Lock {
 }
 
 const LOCK = "\0carpio";
-const FILE = "daemon.json";
 const ANSWER_MS = 1_000;
 
 export function runtimeDirectory(): string {
-  return process.env["RUNTIME_DIRECTORY"] || "/run/carpio";
+  // systemd gives several directories as one value, with colons between.
+  return process.env["RUNTIME_DIRECTORY"]?.split(":")[0] || "/run/carpio";
 }
 
 /** Takes the lock, or answers with the process that has it. */
@@ -55,17 +56,21 @@ export function takeLock(): Promise<Lock | { readonly heldBy: string }> {
 
 export function readLeftover(): Leftover {
   try {
-    return JSON.parse(readFileSync(join(runtimeDirectory(), FILE), "utf8")) as Leftover;
+    return JSON.parse(readFileSync(leftoverFile(), "utf8")) as Leftover;
   } catch {
     return {};
   }
 }
 
-/** Says what went wrong; the daemon runs without it, but its crash is mended later. */
+/**
+ * Says what went wrong; the daemon runs without it, but its crash is mended later.
+ * Whoever reads it finds all that was said before, or all that is said now.
+ */
 export function writeLeftover(leftover: Leftover): string | undefined {
   try {
     mkdirSync(runtimeDirectory(), { recursive: true, mode: 0o755 });
-    writeFileSync(join(runtimeDirectory(), FILE), JSON.stringify(leftover));
+    writeFileSync(draftFile(), JSON.stringify(leftover));
+    renameSync(draftFile(), leftoverFile());
     return undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
@@ -73,7 +78,24 @@ export function writeLeftover(leftover: Leftover): string | undefined {
 }
 
 export function removeLeftover(): void {
-  rmSync(join(runtimeDirectory(), FILE), { force: true });
+  for (const file of [leftoverFile(), draftFile()]) rmSync(file, { force: true });
+}
+
+function leftoverFile(): string {
+  return join(runtimeDirectory(), `daemon${networkSuffix()}.json`);
+}
+
+/** The kernel's name of a network namespace is `net:[4026531840]`; it may be built without any. */
+function networkSuffix(): string {
+  try {
+    return readlinkSync("/proc/self/ns/net").replace(/^net:\[(\d+)\]$/, "-$1");
+  } catch {
+    return "";
+  }
+}
+
+function draftFile(): string {
+  return `${leftoverFile()}.new`;
 }
 
 function holder(): Promise<string> {

@@ -241,6 +241,29 @@ describe("several at once", { concurrency: 4, timeout: 240_000 }, () => {
     assert.deepEqual(lab.holders.of(VIRTUAL_ADDRESS), ["left"]);
   });
 
+  test("a daemon in another network of the same computer has notes of its own", async () => {
+    await using lab = await Lab.open();
+    const { left, right } = await startPair(lab, [{}], { left: {}, right: { advbase: 5 } });
+    const calmAt = await calm(lab);
+    const guard = await pidOf(left, "guard");
+    const elsewhere = ["unshare", "--net", process.execPath, CARPIO];
+    const config = ["--config", `${lab.left.directory}/carpio.toml`];
+    const environment = { RUNTIME_DIRECTORY: "/run/carpio" };
+    await lab.left.run([...elsewhere, "release", ...config], environment);
+    const second = lab.left.spawn([...elsewhere, "run", ...config], environment);
+    await second.waitForLine(/^carpio \S+ as left: 1 group$/, DEADLINE_MS);
+    assert.equal((await second.stop()).status, 0);
+    assert.equal(await pidOf(left, "guard"), guard);
+    assert.deepEqual(roleChanges([left, right], calmAt), []);
+
+    // What the first has written is still there for whoever mends its crash.
+    const killedAt = await killOnceRenewed(left);
+    await carpioDoes(lab.left, "release");
+    const taken = await right.enters("master", ROLE_DEADLINE_MS, killedAt);
+    assert.match(taken.text, /backup -> master: master bowed out$/);
+    assert.equal(await lab.left.run(["ls", "-A", "/run/carpio"]), "");
+  });
+
   test("the guard alone is killed: another starts, and does its work", async (t) => {
     await using lab = await Lab.open();
     const { left } = await startPair(lab);
