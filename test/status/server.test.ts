@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
-import { connect } from "node:net";
-import { after, before, test } from "node:test";
-import { openStatusServer, type StatusServer } from "../../src/status/server.js";
+import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer } from "node:net";
+import { join } from "node:path";
+import { after, before, type TestContext, test } from "node:test";
+import { keepStatusServer, openStatusServer, type StatusServer } from "../../src/status/server.js";
 import { overallRole, type Snapshot } from "../../src/status/snapshot.js";
 
 const snapshot = { name: "left", role: "master" } as Snapshot;
@@ -47,6 +50,87 @@ test("a port in use is said, not thrown at everybody", async () => {
   await assert.rejects(again, /EADDRINUSE/);
 });
 
+test("many who ask at once cost one rendering or two, and all get an answer", async (t) => {
+  let renderings = 0;
+  const ask = await serving(t, () => {
+    renderings++;
+    return snapshot;
+  });
+  const answers = await Promise.all(Array.from({ length: 50 }, ask));
+  for (const answer of answers) assert.deepEqual(await answer.json(), snapshot);
+  // A machine that stalls may need more than a tenth of a second for so many.
+  assert.ok(renderings >= 1 && renderings < 10, `${renderings} renderings`);
+});
+
+test("no answer is older than its question", async (t) => {
+  let uptimeSeconds = 0;
+  const ask = await serving(t, () => ({ ...snapshot, uptimeSeconds }));
+  for (uptimeSeconds = 1; uptimeSeconds <= 3; uptimeSeconds++) {
+    assert.equal(((await (await ask()).json()) as Snapshot).uptimeSeconds, uptimeSeconds);
+  }
+});
+
+test("a snapshot that fails is no answer, and the next is", async (t) => {
+  let fails = true;
+  const ask = await serving(t, async () => {
+    if (fails) throw new Error("not now");
+    return snapshot;
+  });
+  await assert.rejects(ask());
+  fails = false;
+  assert.equal((await ask()).status, 200);
+});
+
+test("a port that is in use is said, asked for again, and used when it is free", async (t) => {
+  const { port, free } = await occupy();
+  const ask = () => fetch(`http://127.0.0.1:${port}/status`);
+  const said: (string | undefined)[] = [];
+  let kept: { close(): void } | undefined;
+  t.after(() => kept?.close());
+  await new Promise<void>((resolve) => {
+    kept = keepStatusServer(
+      { host: "127.0.0.1", port },
+      () => snapshot,
+      (problem) => {
+        said.push(problem);
+        if (problem) free();
+        else resolve();
+      },
+    );
+  });
+  assert.match(said[0] ?? "", /EADDRINUSE/);
+  assert.equal(said.at(-1), undefined);
+  assert.equal((await ask()).status, 200);
+  kept?.close();
+  await assert.rejects(ask());
+});
+
+test("one that is closed while it opens is closed for good, and says nothing more", async () => {
+  const { port, free } = await occupy();
+  await free();
+  const kept = keepStatusServer({ host: "127.0.0.1", port }, () => snapshot, assert.fail);
+  kept.close();
+  const again = await openStatusServer({ host: "127.0.0.1", port }, () => snapshot).catch(() => undefined);
+  again?.close();
+  await assert.rejects(fetch(`http://127.0.0.1:${port}/status`));
+});
+
+test("one that waits for its port keeps no process from ending once it is closed", async () => {
+  const { port, free } = await occupy();
+  const script = `
+    import { keepStatusServer } from ${JSON.stringify(join(import.meta.dirname, "../../src/status/server.js"))};
+    const kept = keepStatusServer({ host: "127.0.0.1", port: ${port} }, () => ({}), (said) => {
+      console.log(said);
+      kept.close();
+      console.log("timers:", process.getActiveResourcesInfo().filter((it) => it === "Timeout").length);
+    });`;
+  const argv = ["--input-type=module", "-e", script];
+  const { status, stdout } = spawnSync(process.execPath, argv, { encoding: "utf8", timeout: 20_000 });
+  assert.equal(status, 0);
+  assert.match(stdout, /EADDRINUSE.*\ntimers: 0$/m);
+  await free();
+});
+
 const roles = [
   { roles: [], overall: "init" },
   { roles: ["master", "master"], overall: "master" },
@@ -57,4 +141,27 @@ for (const { roles: each, overall } of roles) {
   test(`groups in ${each.join(" and ") || "no role"} make a board in ${overall}`, () => {
     assert.equal(overallRole(each), overall);
   });
+}
+
+/** A server for one test; answers with how to ask it. */
+async function serving(
+  t: TestContext,
+  take: () => Snapshot | Promise<Snapshot>,
+): Promise<() => Promise<Response>> {
+  const opened = await openStatusServer({ host: "127.0.0.1", port: 0 }, take);
+  t.after(() => opened.close());
+  return () => fetch(`http://127.0.0.1:${opened.port}/status`);
+}
+
+/** A port that somebody else has, until it is freed. */
+async function occupy(): Promise<{ readonly port: number; free(): Promise<void> }> {
+  const other = createServer().listen(0, "127.0.0.1");
+  await once(other, "listening");
+  const { port } = other.address() as AddressInfo;
+  return {
+    port,
+    async free() {
+      if (other.listening) await once(other.close(), "close");
+    },
+  };
 }
