@@ -39,6 +39,8 @@ export interface Settings extends Interval {
 export interface Demotion {
   readonly reason: string;
   readonly advskew: number;
+  /** Somebody wants to work on this host: it hands over, and preempts nobody. */
+  readonly standAside: boolean;
 }
 
 /** The addresses that our own advertisements come from: they break ties. */
@@ -57,6 +59,8 @@ export interface Heard extends Claim {
 
 /** A master on its way out. It serves until the successor is heard, and then a little longer. */
 interface Leaving {
+  /** BACKUP for one that stands aside: where nobody takes over, it stays. */
+  readonly to: "init" | "backup";
   readonly why: string;
   readonly bowOutAt: Instant;
   readonly bowOuts: number;
@@ -91,7 +95,12 @@ export type VhostEvent =
   | { readonly kind: "wake" }
   | { readonly kind: "link"; readonly up: boolean; readonly why: string; readonly sources: Sources }
   /** `advskew` 0 takes the reason back. */
-  | { readonly kind: "demote"; readonly reason: string; readonly advskew: number }
+  | {
+      readonly kind: "demote";
+      readonly reason: string;
+      readonly advskew: number;
+      readonly standAside?: boolean;
+    }
   /** `readdress`: the addresses changed too. */
   | { readonly kind: "configure"; readonly settings: Settings; readonly readdress: boolean }
   | { readonly kind: "stop"; readonly why: string };
@@ -113,6 +122,8 @@ export interface Step {
 const ANNOUNCE_AGAIN_MS = 100;
 /** Caches that missed every announcement so far are mended by this one. */
 const ANNOUNCE_REFRESH_MS = 60_000;
+/** A peer that preempts answers a raised advskew at once; for one that does not a bow-out follows. */
+const ANSWER_MS = 50;
 /** How long the address stays after the successor is heard: what is under way still arrives. */
 const GRACE_MS = 50;
 /** UCARP reads its socket once a second, so a successor may need this long. */
@@ -161,7 +172,7 @@ export function createVhost(settings: Settings): VirtualHost {
 
 export function step<K extends Kind>(vhost: VirtualHost, event: EventOf<K>, now: Instant): Step {
   if (overslept(vhost, now)) {
-    const late = ((now - vhost.advertiseAt) / 1000).toFixed(1);
+    const late = ((now - (vhost.leaving ? nextDeadline(vhost) : vhost.advertiseAt)) / 1000).toFixed(1);
     const awake = becomeBackup(vhost, now, `was ${late} s late: another may serve`);
     const next = step(awake.vhost, event, now);
     return { vhost: next.vhost, actions: [...awake.actions, ...next.actions] };
@@ -223,10 +234,15 @@ function whyTakeOver(vhost: VirtualHost, ad: Claim): string | undefined {
   const ours = ourClaim(vhost);
   const theirs = advertisementTicks(ad);
   if (isBowOut(ad)) return "master bowed out";
-  if (settings.preempt && theirs > advertisementTicks(ours) && ad.demote >= ours.demote) {
+  if (
+    settings.preempt &&
+    !standsAside(vhost) &&
+    theirs > advertisementTicks(ours) &&
+    ad.demote >= ours.demote
+  ) {
     return "preempting a slower master";
   }
-  if (ad.demote > ours.demote) return "master is demoted";
+  if (ad.demote > ours.demote && !standsAside(vhost)) return "master is demoted";
   if (ticksToMs(theirs) > patienceMs(vhost, ad)) return "master advertises too slowly";
   return undefined;
 }
@@ -275,15 +291,27 @@ function watchMaster(vhost: VirtualHost, _event: EventOf<"wake">, now: Instant):
 function keepAdvertising(vhost: VirtualHost, _event: EventOf<"wake">, now: Instant): Step {
   const steps: TimedStep[] = [];
   if (vhost.leaving) {
-    const { releaseAt, giveUpAt, bowOutAt, why } = vhost.leaving;
-    if (releaseAt <= now) return leave(vhost, why);
-    if (giveUpAt <= now) return leave(vhost, `${why}, nobody took over`);
+    const { releaseAt, giveUpAt, bowOutAt } = vhost.leaving;
+    if (releaseAt <= now) return letGo(vhost, vhost.leaving, now);
+    if (giveUpAt <= now) return giveUp(vhost, vhost.leaving, now);
     if (bowOutAt <= now) steps.push(bowOutAgain);
   } else if (vhost.advertiseAt <= now) {
     steps.push(advertise);
   }
   if ((vhost.announceAt[0] ?? Number.POSITIVE_INFINITY) <= now) steps.push(announce);
   return inOrder(vhost, steps, now);
+}
+
+/** The successor serves. */
+function letGo(vhost: VirtualHost, { to, why }: Leaving, now: Instant): Step {
+  return to === "init" ? leave(vhost, why) : becomeBackup(vhost, now, why);
+}
+
+/** Nobody took over. Who stands aside goes on serving: an address is never left unserved to be polite. */
+function giveUp(vhost: VirtualHost, { to, why }: Leaving, now: Instant): Step {
+  if (to === "init") return leave(vhost, `${why}, nobody took over`);
+  const announceAt = [now + ANNOUNCE_REFRESH_MS];
+  return advertise({ ...vhost, leaving: undefined, why: `${why}, nobody took over`, announceAt }, now);
 }
 
 /** INIT: with a link comes BACKUP and a full master-down time of listening, whatever preempt says. */
@@ -296,15 +324,52 @@ function loseLink(vhost: VirtualHost, { up, why, sources }: EventOf<"link">): St
   return up ? unchanged({ ...vhost, sources }) : leave(vhost, why);
 }
 
-/** A reason to be less eager came or went. The others of a group are told at once. */
-function adjust(vhost: VirtualHost, { reason, advskew }: EventOf<"demote">, now: Instant): Step {
+/**
+ * A reason to be less eager came or went. The others of a group are told at
+ * once. A master that is to stand aside hands over, and when it is called back
+ * in the middle of that it serves on.
+ */
+function adjust(
+  vhost: VirtualHost,
+  { reason, advskew, standAside = false }: EventOf<"demote">,
+  now: Instant,
+): Step {
   const others = vhost.demotions.filter((demotion) => demotion.reason !== reason);
-  const demotions = advskew > 0 ? [...others, { reason, advskew }] : others;
+  const demotions = advskew > 0 ? [...others, { reason, advskew, standAside }] : others;
   const next = { ...vhost, demotions };
+  if (vhost.role !== "master") return unchanged(next);
+  if (vhost.leaving)
+    return vhost.leaving.to === "backup" && !standsAside(next) ? stay(next, now) : unchanged(next);
+  if (standAside && advskew > 0) return handOver(next, reason, now);
+
   const before = ourClaim(vhost);
   const after = ourClaim(next);
   const same = before.advskew === after.advskew && before.demote === after.demote;
-  return same || vhost.role !== "master" || vhost.leaving ? unchanged(next) : advertise(next, now);
+  return same ? unchanged(next) : advertise(next, now);
+}
+
+/** The raised advskew first, and a bow-out for those who do not preempt. */
+function handOver(vhost: VirtualHost, why: string, now: Instant): Step {
+  const leaving: Leaving = {
+    to: "backup",
+    why,
+    bowOutAt: now + ANSWER_MS,
+    bowOuts: 0,
+    giveUpAt: now + ANSWER_MS + LEAVE_MS,
+    releaseAt: Number.POSITIVE_INFINITY,
+  };
+  return advertise({ ...vhost, leaving, announceAt: [] }, now);
+}
+
+/** Called back while it still has the addresses: whoever took over meanwhile is a rival now. */
+function stay(vhost: VirtualHost, now: Instant): Step {
+  const spoken = advertise({ ...vhost, leaving: undefined }, now);
+  const told = announce(spoken.vhost, now);
+  return { vhost: told.vhost, actions: [{ do: "claim" }, ...spoken.actions, ...told.actions] };
+}
+
+function standsAside({ demotions }: VirtualHost): boolean {
+  return demotions.some(({ standAside }) => standAside);
 }
 
 /** New settings for a virtual host that stays: nothing is missed, and a master goes on serving. */
@@ -335,8 +400,9 @@ function standDown(vhost: VirtualHost, { why }: EventOf<"stop">): Step {
  * time is up, it goes all the same.
  */
 function bowOut(vhost: VirtualHost, { why }: EventOf<"stop">, now: Instant): Step {
-  if (vhost.leaving) return unchanged(vhost);
-  const leaving = {
+  if (vhost.leaving) return unchanged({ ...vhost, leaving: { ...vhost.leaving, to: "init", why } });
+  const leaving: Leaving = {
+    to: "init",
     why,
     bowOutAt: now,
     bowOuts: 0,
@@ -467,8 +533,9 @@ function alreadySucceeded({ masters }: VirtualHost, from: Address, now: Instant)
 /** True for a master that is late by as much as its peers bear: they have one of their own by now. */
 function overslept(vhost: VirtualHost, now: Instant): boolean {
   const { role, leaving, settings } = vhost;
-  if (role !== "master" || leaving) return false;
-  return now - spokeAt(vhost) > Math.max(DEAF_MS, ticksToMs(masterDownTicks(settings, settings.masterDown)));
+  if (role !== "master" || leaving?.to === "init") return false;
+  const since = leaving ? nextDeadline(vhost) : spokeAt(vhost);
+  return now - since > Math.max(DEAF_MS, ticksToMs(masterDownTicks(settings, settings.masterDown)));
 }
 
 function masterDownMs(vhost: VirtualHost, claim: Interval = ourClaim(vhost)): number {

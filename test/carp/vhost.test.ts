@@ -579,6 +579,128 @@ describe("leaving: make before break", () => {
   });
 });
 
+describe("standing aside: a handover that may be called back", () => {
+  const ASKED = START + 10_000;
+  const press = { kind: "demote", reason: "maintenance", advskew: 240, standAside: true } as const;
+  const callBack = { ...press, advskew: 0 };
+  const pressed = (given?: string) => does(settled(us("master", given), ASKED), press, ASKED);
+  /** The same, some time later. */
+  const waited = (vhost: VirtualHost, untilMs: number): VirtualHost => {
+    let later = vhost;
+    while (nextDeadline(later) < ASKED + untilMs)
+      later = step(later, { kind: "wake" }, nextDeadline(later)).vhost;
+    return later;
+  };
+
+  test("the raised advskew is said at once, and bow-outs follow for who does not preempt", () => {
+    const { vhost, acts } = pressed();
+    assert.deepEqual(acts, ["advertise 1/240"]);
+    assert.deepEqual(alone(vhost, ASKED, ASKED + 1500), [
+      [50, "advertise 255/255 demote 255"],
+      [100, "advertise 255/255 demote 255"],
+      [200, "advertise 255/255 demote 255"],
+      [400, "advertise 255/255 demote 255"],
+      [800, "advertise 255/255 demote 255"],
+    ]);
+  });
+
+  test("nobody takes over: it serves on, says so, and advertises with the raised advskew", () => {
+    const vhost = waited(pressed().vhost, 1551);
+    assert.equal(vhost.role, "master");
+    assert.equal(vhost.why, "maintenance, nobody took over");
+    assert.equal(vhost.leaving, undefined);
+    assert.deepEqual(
+      alone(waited(pressed().vhost, 1550), ASKED, ASKED + 4000).map(([, line]) => line),
+      ["advertise 1/240", "advertise 1/240"],
+    );
+  });
+
+  // biome-ignore format: one rule a line
+  const takers: { us: string; hear: string; at: number; why: string }[] = [
+    { us: "1/0", hear: "1/100", at: 2, why: "a peer that preempts" },
+    { us: "1/0", hear: "3/0", at: 60, why: "one that is slower than our raised advskew, by the bow-out" },
+    { us: "1/0 byte", hear: "1/100", at: 60, why: "whatever the dialect" },
+  ];
+  for (const { us: given, hear, at, why } of takers) {
+    test(`it hears ${hear} after ${at} ms, holds for 50 ms and is a backup then: ${why}`, () => {
+      const { acts, vhost } = does(waited(pressed(given).vhost, at), heard(hear), ASKED + at);
+      assert.deepEqual(acts, []);
+      assert.deepEqual(alone(vhost, ASKED, ASKED + at + 60), [
+        [at + 50, "enter backup: maintenance"],
+        [at + 50, "release"],
+      ]);
+    });
+  }
+
+  // biome-ignore format: one rule a line
+  const aside: { hear: string; is: Role; why: string }[] = [
+    { hear: "3/0", is: "backup", why: "a slower master is left where it is" },
+    { hear: "1/0 demote 3", is: "backup", why: "and a demoted one" },
+    { hear: "255/255", is: "master", why: "somebody has to serve" },
+  ];
+  for (const { hear, is, why } of aside) {
+    test(`a backup that stands aside hears ${hear}: ${why}`, () => {
+      const backup = step(us("backup", "1/0 preempt"), press, START).vhost;
+      assert.equal(does(backup, heard(hear), START + 500).vhost.role, is);
+      assert.equal(does(us("backup", "1/0 preempt"), heard(hear), START + 500).vhost.role, "master");
+    });
+  }
+
+  test("a backup that stands aside takes over from silence", () => {
+    const backup = step(us("backup"), press, START).vhost;
+    assert.equal(does(backup, { kind: "wake" }, nextDeadline(backup)).vhost.role, "master");
+  });
+
+  // biome-ignore format: one rule a line
+  const meanwhile: { event: VhostEvent; at: number; acts: readonly string[]; is: Role; why: string }[] = [
+    { event: callBack, at: 20, acts: ["claim", "advertise 1/0", "announce"], is: "master", why: "called back: it serves on" },
+    { event: { ...press, reason: "other" }, at: 20, acts: [], is: "master", why: "a second reason changes nothing" },
+    { event: heard("255/255"), at: 20, acts: [], is: "master", why: "another that leaves is no successor" },
+    { event: { kind: "stop", why: "shutting down" }, at: 20, acts: [], is: "master", why: "it leaves by the same path" },
+    { event: events["loses link"], at: 20, acts: ["enter init: link down", "release"], is: "init", why: "nobody would hear it" },
+    { event: events["is readdressed"], at: 20, acts: [], is: "master", why: "no new addresses on the way out" },
+  ];
+  for (const { event, at, acts, is, why } of meanwhile) {
+    test(`in the middle of it, ${event.kind}: ${why}`, () => {
+      const next = does(waited(pressed().vhost, at), event, ASKED + at);
+      assert.deepEqual(next.acts, acts);
+      assert.equal(next.vhost.role, is);
+    });
+  }
+
+  test("stopped in the middle of it, it goes to INIT when the successor is heard, and when none comes", () => {
+    const stopped = step(pressed().vhost, { kind: "stop", why: "shutting down" }, ASKED + 20).vhost;
+    const { vhost } = does(stopped, heard("1/100"), ASKED + 30);
+    assert.deepEqual(alone(vhost, ASKED, ASKED + 100), [
+      [80, "enter init: shutting down"],
+      [80, "release"],
+    ]);
+    assert.deepEqual(alone(waited(stopped, 1550), ASKED, ASKED + 2000), [
+      [1550, "enter init: shutting down, nobody took over"],
+      [1550, "release"],
+    ]);
+  });
+
+  test("called back when the successor has been heard: it is a master with a rival, and the rules decide", () => {
+    const { vhost } = does(pressed().vhost, heard("1/100"), ASKED + 2);
+    const back = does(vhost, callBack, ASKED + 20);
+    assert.deepEqual(back.acts, ["claim", "advertise 1/0", "announce"]);
+    assert.equal(does(back.vhost, heard("1/100"), ASKED + 21).vhost.role, "master");
+    assert.equal(does(back.vhost, heard("0/100"), ASKED + 21).vhost.role, "backup");
+  });
+
+  test("who slept through the end of it finds out that another may serve", () => {
+    const { acts, vhost } = does(pressed().vhost, { kind: "wake" }, ASKED + 50 + 3001);
+    assert.deepEqual(acts, ["enter backup: was 3.0 s late: another may serve", "release"]);
+    assert.equal(vhost.role, "backup");
+  });
+
+  test("pressed again where nobody took over, it asks again", () => {
+    const served = settled(waited(pressed().vhost, 1551), ASKED + 5000);
+    assert.deepEqual(does(served, press, ASKED + 5000).acts, ["advertise 1/240"]);
+  });
+});
+
 describe("new settings", () => {
   const slower = { ...settings, advskew: 200 };
   const faster = { ...settings, advbase: 0, advskew: 128 };
@@ -778,6 +900,7 @@ describe("whatever happens", () => {
         kind: fc.constant("demote" as const),
         reason: fc.constantFrom("button", "link"),
         advskew: fc.constantFrom(0, 200, 240),
+        standAside: fc.boolean(),
       }),
     },
     {
