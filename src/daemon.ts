@@ -23,8 +23,10 @@ import { type LinkEvent, watchLinks } from "./linux/link.js";
 import { createPrefilter, unloadPrefilter } from "./linux/prefilter.js";
 import { type Changed, overruledSettings, restoreSettings, tuneDevice, tuneParent } from "./linux/sysctl.js";
 import type { Log } from "./log.js";
+import { createMaintenance, type Maintenance } from "./maintenance.js";
 import { createReception } from "./reception.js";
 import { readLeftover, removeLeftover, takeLock, writeLeftover } from "./runtime.js";
+import { openState, stateDirectory } from "./state.js";
 import { openStatusServer, type StatusServer } from "./status/server.js";
 import { type Snapshot, takeSnapshot } from "./status/snapshot.js";
 import { version } from "./version.js";
@@ -76,6 +78,15 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
   const reception = createReception({ groups, ownDigests, log, now: clock.now });
   const alarm = createAlarm({ clock, groups, packetsRead: () => reception.taken });
   const interfaces = createInterfaces({ ip, groups, onPacket: reception.take, tune });
+  const maintenance: Maintenance = createMaintenance({
+    groups,
+    state: openState(stateDirectory()),
+    advskew: () => config.maintenance.advskew,
+    peers: () => config.status.peers,
+    log,
+    faults,
+    now: clock.now,
+  });
   const events: RoleChange[] = [];
   let config = initial;
   let changed: Changed = {};
@@ -120,9 +131,13 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
         events.splice(EVENTS_KEPT);
         leaveNote();
       },
-      onChange: alarm.rearm,
+      onChange() {
+        alarm.rearm();
+        maintenance.watch();
+      },
     });
     groups.add(group);
+    maintenance.adopt(group);
   }
 
   async function leave(group: Group, why: string): Promise<void> {
@@ -247,6 +262,7 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
       board: boardName(config.board),
       uptimeSeconds: (performance.now() - startedAt) / 1000,
       groups: [...groups],
+      maintenance: maintenance.snapshot(),
       macOf: (name) => interfaces.macOf(name) ?? "",
       dropped: reception.dropped,
       prefilter: await prefilter.counters(),
@@ -258,6 +274,7 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
 
   // ---- Start, reload, stop -------------------------------------------------
 
+  await maintenance.resume();
   for (const wanted of config.groups) addGroup(wanted);
   const watch = watchLinks(onLinkEvent, () => {
     interfaces.review();
@@ -286,6 +303,8 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
         if (!known) addGroup(wanted);
         else if (!isDeepStrictEqual(known.config, wanted)) known.reconfigure(wanted);
       }
+      if (before.maintenance.advskew !== next.maintenance.advskew)
+        for (const group of groups) maintenance.adopt(group);
       await arrange({ atStart: false });
       if (stopping) return;
       if (!isDeepStrictEqual(before.status.listen, next.status.listen)) await serve();
@@ -295,6 +314,7 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
       if (stopping) return;
       stopping = true;
       for (const timer of reviews) clearInterval(timer);
+      maintenance.stop();
       const left = Promise.all([...groups].map((group) => leave(group, why)));
       const late = new Promise((resolve) => setTimeout(resolve, STOP_MS, "late"));
       if ((await Promise.race([left, late])) === "late" && !(await removeDevices())) {

@@ -15,6 +15,7 @@ export interface Snapshot {
   readonly board: string;
   readonly uptimeSeconds: number;
   readonly role: Role | "mixed";
+  readonly maintenance: MaintenanceSnapshot;
   readonly demotion: { readonly advskew: number; readonly reasons: readonly string[] };
   readonly carp: readonly GroupSnapshot[];
   /** Packets that no group is to blame for, and what the kernel dropped before we saw it. */
@@ -22,6 +23,18 @@ export interface Snapshot {
   readonly prefilter: FilterCounters | null;
   readonly faults: readonly string[];
   readonly events: readonly EventSnapshot[];
+}
+
+export interface MaintenanceSnapshot {
+  readonly on: boolean;
+  readonly since: string | null;
+  readonly until: string | null;
+  readonly handover: {
+    readonly state: "none" | "asking" | "handing-over" | "handed-over" | "no-taker";
+    /** Whose advertisement was heard. */
+    readonly to: string | null;
+    readonly tookMs: number | null;
+  };
 }
 
 export interface GroupSnapshot {
@@ -63,6 +76,7 @@ export interface Observed {
   readonly board: string;
   readonly uptimeSeconds: number;
   readonly groups: readonly Group[];
+  readonly maintenance: MaintenanceSnapshot;
   /** The MAC of an interface, as far as it is known. */
   readonly macOf: (name: string) => string;
   readonly dropped: Snapshot["dropped"];
@@ -82,6 +96,7 @@ export function takeSnapshot(observed: Observed): Snapshot {
     board: observed.board,
     uptimeSeconds: Math.round(observed.uptimeSeconds * 10) / 10,
     role: overallRole(groups.map(({ role }) => role)),
+    maintenance: observed.maintenance,
     demotion: {
       advskew: Math.max(0, ...reasons.map(({ advskew }) => advskew)),
       reasons: [...new Set(reasons.map(({ reason }) => reason))],

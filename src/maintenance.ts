@@ -1,0 +1,214 @@
+/**
+ * The maintenance wish: what the button, the command line and HTTP ask for.
+ *
+ * Kept on disc before anything is done. Then the other boards are asked, all
+ * groups together hand over, and what came of it is told. The handover itself is
+ * the state machine's; this knows who wished what, and how far it has come.
+ */
+import type { Instant } from "./carp/vhost.js";
+import { lastHeard } from "./carp/vhost.js";
+import type { Faults } from "./faults.js";
+import type { Group } from "./group.js";
+import type { Log } from "./log.js";
+import type { State, Wish } from "./state.js";
+import { askStatus } from "./status/client.js";
+import type { MaintenanceSnapshot, Snapshot } from "./status/snapshot.js";
+import { formatAddress } from "./wire/address.js";
+
+export interface Maintenance {
+  snapshot(): MaintenanceSnapshot;
+  /** Takes up a wish from before a restart; groups come after it. */
+  resume(): Promise<void>;
+  /** Resolves when the wish is kept and all that can be done was begun. */
+  set(on: boolean, request: Request): Promise<void>;
+  /** A group is new. */
+  adopt(group: Group): void;
+  /** A group's role may be another than before. */
+  watch(): void;
+  stop(): void;
+}
+
+export interface Request {
+  /** Who asks, for the log. */
+  readonly by: string;
+  /** Without it, until it is taken back. */
+  readonly forSeconds?: number | undefined;
+}
+
+export interface MaintenanceOptions {
+  readonly groups: Iterable<Group>;
+  readonly state: State;
+  readonly advskew: () => number;
+  /** The other boards' URLs. */
+  readonly peers: () => readonly string[];
+  readonly log: Log;
+  readonly faults: Faults;
+  readonly now: () => Instant;
+}
+
+type Handover = MaintenanceSnapshot["handover"];
+
+const REASON = "maintenance";
+/** A disc that takes longer than this must not keep the address here. */
+const KEEP_MS = 1_000;
+/** DESIGN: asked without waiting long. */
+const ASK_MS = 300;
+/** Where nobody took over, somebody may have come since. */
+const ASK_AGAIN_MS = 10_000;
+export const LONGEST_SECONDS = 7 * 24 * 3600;
+const NOTHING: Handover = { state: "none", to: null, tookMs: null };
+
+export function createMaintenance(options: MaintenanceOptions): Maintenance {
+  const { groups, state, log, faults, now } = options;
+  let wish: Wish = { maintenance: false, since: null, forSeconds: null };
+  let until: Date | undefined;
+  let handover = NOTHING;
+  let askedAt: Instant = 0;
+  /** Counts the wishes, so that what an earlier one still waits for is not done to a later. */
+  let turn = 0;
+  /** Whether the groups know of the wish. */
+  let begun = false;
+  let expiry: NodeJS.Timeout | undefined;
+  let again: NodeJS.Timeout | undefined;
+
+  const masters = () => [...groups].filter(({ vhost }) => vhost.role === "master");
+
+  const tell = (next: Handover): void => {
+    if (next.state === handover.state) return;
+    handover = next;
+    if (next.state === "handed-over") log.info(`maintenance: handed over to ${next.to} in ${next.tookMs} ms`);
+    if (next.state === "no-taker") log.warn("maintenance: nobody took over: this board still serves");
+  };
+
+  /** Raises the advskew of all, and with `standAside` hands over what this board is master of. */
+  const demoteAll = (standAside: boolean): void => {
+    const advskew = options.advskew();
+    for (const group of groups) group.handle({ kind: "demote", reason: REASON, advskew, standAside });
+    begun = true;
+    watch();
+  };
+
+  /** A disc that is full or slow costs the memory of the wish, and not the wish. */
+  const keep = async (next: Wish): Promise<void> => {
+    const late = new Promise<string>((resolve) => {
+      setTimeout(resolve, KEEP_MS, `the disc took longer than ${KEEP_MS / 1000} s`).unref();
+    });
+    const written = state.write(next).then(
+      () => undefined,
+      (error: unknown) => (error instanceof Error ? error.message : String(error)),
+    );
+    const problem = await Promise.race([written, late]);
+    faults.set("state", problem && `maintenance will be forgotten at a restart: ${problem}`);
+  };
+
+  const handOver = async (mine: number): Promise<void> => {
+    askedAt = now();
+    if (masters().length === 0) return demoteAll(true);
+    // Whoever asks once more, because nobody took over, has nothing new to tell yet.
+    const isFirst = handover.state !== "no-taker";
+    const peers = options.peers();
+    if (peers.length > 0) {
+      if (isFirst) tell({ ...NOTHING, state: "asking" });
+      const willing = await anyoneWilling(peers, masters());
+      if (mine !== turn) return;
+      if (!willing) return demoteAll(false);
+    }
+    if (isFirst) tell({ ...NOTHING, state: "handing-over" });
+    demoteAll(true);
+  };
+
+  const watch = (): void => {
+    if (!begun) return;
+    const left = masters();
+    if (left.some(({ vhost }) => vhost.leaving)) return;
+    if (left.length > 0) tell({ ...NOTHING, state: "no-taker" });
+    else if (handover.state === "handing-over" || handover.state === "no-taker") {
+      const tookMs = Math.round((now() - askedAt) * 10) / 10;
+      tell({ state: "handed-over", to: successorOf(groups), tookMs });
+    }
+  };
+
+  const lastUntil = (forSeconds: number | null, since: Date, set: () => void): void => {
+    clearTimeout(expiry);
+    until = undefined;
+    if (forSeconds === null) return;
+    until = new Date(since.getTime() + forSeconds * 1000);
+    expiry = setTimeout(set, forSeconds * 1000);
+    expiry.unref();
+  };
+
+  const begin = (forSeconds: number | null, since: Date): void => {
+    lastUntil(forSeconds, since, () => void self.set(false, { by: "its end" }));
+    again = setInterval(() => {
+      if (handover.state === "no-taker") handOver(turn);
+    }, ASK_AGAIN_MS);
+    again.unref();
+  };
+
+  const self: Maintenance = {
+    snapshot: () => ({
+      on: wish.maintenance,
+      since: wish.since,
+      until: until?.toISOString() ?? null,
+      handover,
+    }),
+    async resume() {
+      const kept = await state.read();
+      if (!kept?.maintenance) return;
+      wish = kept;
+      log.info("maintenance: on, as before the restart");
+      // What is left of its time is not known without a clock, so it begins anew.
+      begin(kept.forSeconds, new Date());
+      begun = true;
+    },
+    async set(on, { by, forSeconds = null }) {
+      turn++;
+      const mine = turn;
+      const since = new Date();
+      clearInterval(again);
+      const changed = wish.maintenance !== on;
+      begun &&= on;
+      wish = { maintenance: on, since: on ? since.toISOString() : null, forSeconds };
+      log.info(`maintenance: ${on ? "on" : "off"}, by ${by}`);
+      lastUntil(null, since, () => {});
+      if (!on) handover = NOTHING;
+      await keep(wish);
+      if (mine !== turn) return;
+      if (on) {
+        begin(forSeconds, since);
+        if (changed || handover.state === "no-taker") await handOver(mine);
+      } else {
+        for (const group of groups) group.handle({ kind: "demote", reason: REASON, advskew: 0 });
+      }
+    },
+    adopt(group) {
+      if (!wish.maintenance) return;
+      group.handle({ kind: "demote", reason: REASON, advskew: options.advskew(), standAside: true });
+    },
+    watch,
+    stop() {
+      clearTimeout(expiry);
+      clearInterval(again);
+    },
+  };
+  return self;
+}
+
+/** Whose advertisement made the last of our groups a backup. */
+function successorOf(groups: Iterable<Group>): string | null {
+  const heard = [...groups].map(({ vhost }) => lastHeard(vhost)).filter((it) => it !== undefined);
+  const [last] = heard.toSorted((a, b) => b.at - a.at);
+  return last ? formatAddress(last.from) : null;
+}
+
+/** False only when every board has answered and none of them could: who cannot be asked may still take over. */
+async function anyoneWilling(peers: readonly string[], leaving: readonly Group[]): Promise<boolean> {
+  const replies = await Promise.all(peers.map((url) => askStatus(url, { deadlineMs: ASK_MS })));
+  return replies.some((reply) => !reply.ok || leaving.some((group) => canTakeOver(reply.body, group)));
+}
+
+/** The vhid is the same on all boards, the interface's name need not be. */
+function canTakeOver({ maintenance, carp }: Snapshot, { config }: Group): boolean {
+  if (maintenance?.on) return false;
+  return carp.some(({ vhid, role }) => vhid === config.vhid && role === "backup");
+}
