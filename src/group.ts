@@ -317,7 +317,7 @@ export function createGroup(options: GroupOptions): Group {
 
 /** True for a master that has heard the one that takes its place. */
 function hasSuccessor({ leaving }: VirtualHost): boolean {
-  return leaving !== undefined && leaving.releaseAt !== Number.POSITIVE_INFINITY;
+  return leaving?.successor !== undefined;
 }
 
 /** The last words of a host that has left already: 255/255, as a whole packet. */

@@ -230,8 +230,8 @@ export function setLink(world: World, host: Host, up: boolean, why = up ? "link 
   tell(world, host, { kind: "link", up, why, sources: host.spec.sources });
 }
 
-export function demote(world: World, host: Host, reason: string, advskew: number): void {
-  tell(world, host, { kind: "demote", reason, advskew });
+export function demote(world: World, host: Host, reason: string, advskew: number, standAside = false): void {
+  tell(world, host, { kind: "demote", reason, advskew, standAside });
 }
 
 export function configure(world: World, host: Host, settings: Settings, readdress = false): void {

@@ -65,8 +65,8 @@ interface Leaving {
   readonly bowOutAt: Instant;
   readonly bowOuts: number;
   readonly giveUpAt: Instant;
-  /** Set when the successor is heard. */
-  readonly releaseAt: Instant;
+  /** From then on it only holds the addresses, for a moment. */
+  readonly successor: Heard | undefined;
 }
 
 export interface VirtualHost {
@@ -185,8 +185,10 @@ export function step<K extends Kind>(vhost: VirtualHost, event: EventOf<K>, now:
 export function nextDeadline({ role, masterDownAt, advertiseAt, announceAt, leaving }: VirtualHost): Instant {
   if (role === "init") return Number.POSITIVE_INFINITY;
   if (role === "backup") return silenceEndsAt(masterDownAt);
-  const leave = leaving ? Math.min(leaving.bowOutAt, leaving.giveUpAt, leaving.releaseAt) : advertiseAt;
-  return Math.min(leave, announceAt[0] ?? Number.POSITIVE_INFINITY);
+  const { successor } = leaving ?? {};
+  if (successor) return successor.at + GRACE_MS;
+  const next = leaving ? Math.min(leaving.bowOutAt, leaving.giveUpAt) : advertiseAt;
+  return Math.min(next, announceAt[0] ?? Number.POSITIVE_INFINITY);
 }
 
 /** The master that was heard last, in whichever family. */
@@ -256,9 +258,10 @@ function whyTakeOver(vhost: VirtualHost, ad: Claim): string | undefined {
  * all, a third host might take it for a slow master and preempt it.
  */
 function hearRival(vhost: VirtualHost, { ad, from }: EventOf<"heard">, now: Instant): Step {
-  if (vhost.leaving) return isBowOut(ad) ? unchanged(vhost) : hearSuccessor(vhost, vhost.leaving, now);
+  if (vhost.leaving) return hearSuccessor(vhost, vhost.leaving, { ...ad, from, at: now });
 
   const ours = ourClaim(vhost);
+
   const heard = { ...vhost, masters: remember(vhost, ad, from, now) };
   if (!yieldsTo(vhost, ad, from)) {
     // Whoever bows out to a master has not heard it yet, and would serve beside it for longer.
@@ -291,8 +294,9 @@ function watchMaster(vhost: VirtualHost, _event: EventOf<"wake">, now: Instant):
 function keepAdvertising(vhost: VirtualHost, _event: EventOf<"wake">, now: Instant): Step {
   const steps: TimedStep[] = [];
   if (vhost.leaving) {
-    const { releaseAt, giveUpAt, bowOutAt } = vhost.leaving;
-    if (releaseAt <= now) return letGo(vhost, vhost.leaving, now);
+    const { successor, giveUpAt, bowOutAt } = vhost.leaving;
+    if (successor)
+      return successor.at + GRACE_MS <= now ? letGo(vhost, vhost.leaving, successor, now) : unchanged(vhost);
     if (giveUpAt <= now) return giveUp(vhost, vhost.leaving, now);
     if (bowOutAt <= now) steps.push(bowOutAgain);
   } else if (vhost.advertiseAt <= now) {
@@ -303,8 +307,9 @@ function keepAdvertising(vhost: VirtualHost, _event: EventOf<"wake">, now: Insta
 }
 
 /** The successor serves. */
-function letGo(vhost: VirtualHost, { to, why }: Leaving, now: Instant): Step {
-  return to === "init" ? leave(vhost, why) : becomeBackup(vhost, now, why);
+function letGo(vhost: VirtualHost, { to, why }: Leaving, successor: Heard, now: Instant): Step {
+  if (to === "init") return leave(vhost, why);
+  return becomeBackup(vhost, now, why, 0, patienceMs(vhost, successor));
 }
 
 /** Nobody took over. Who stands aside goes on serving: an address is never left unserved to be polite. */
@@ -356,7 +361,7 @@ function handOver(vhost: VirtualHost, why: string, now: Instant): Step {
     bowOutAt: now + ANSWER_MS,
     bowOuts: 0,
     giveUpAt: now + ANSWER_MS + LEAVE_MS,
-    releaseAt: Number.POSITIVE_INFINITY,
+    successor: undefined,
   };
   return advertise({ ...vhost, leaving, announceAt: [] }, now);
 }
@@ -407,7 +412,7 @@ function bowOut(vhost: VirtualHost, { why }: EventOf<"stop">, now: Instant): Ste
     bowOutAt: now,
     bowOuts: 0,
     giveUpAt: now + LEAVE_MS,
-    releaseAt: Number.POSITIVE_INFINITY,
+    successor: undefined,
   };
   return bowOutAgain({ ...vhost, leaving, announceAt: [] }, now);
 }
@@ -422,11 +427,22 @@ function bowOutAgain(vhost: VirtualHost, now: Instant): Step {
   };
 }
 
-/** The switch has to learn the successor's port, so from here on nothing more is said. */
-function hearSuccessor(vhost: VirtualHost, leaving: Leaving, now: Instant): Step {
-  const releaseAt = Math.min(leaving.releaseAt, now + GRACE_MS);
-  const never = Number.POSITIVE_INFINITY;
-  return unchanged({ ...vhost, leaving: { ...leaving, releaseAt, bowOutAt: never, giveUpAt: never } });
+/**
+ * The switch has to learn the successor's port, so from here on nothing more is
+ * said: unless the successor too begins to leave.
+ */
+function hearSuccessor(vhost: VirtualHost, leaving: Leaving, heard: Heard): Step {
+  const { successor } = leaving;
+  if (successor) {
+    const itself = sameAddress(heard.from, successor.from);
+    if (!itself || !isPreferred(successor, heard)) return unchanged(vhost);
+    return { vhost: { ...vhost, leaving: { ...leaving, successor: undefined } }, actions: [{ do: "claim" }] };
+  }
+  // Before the first bow-out, a rival that is no better than us may not know yet that we leave.
+  const answers = leaving.bowOuts > 0 || isPreferred(heard, ourClaim(vhost));
+  if (isBowOut(heard) || !answers) return unchanged(vhost);
+  const masters = remember(vhost, heard, heard.from, heard.at);
+  return unchanged({ ...vhost, masters, leaving: { ...leaving, successor: heard } });
 }
 
 function becomeMaster(vhost: VirtualHost, now: Instant, why: string): Step {
@@ -519,6 +535,11 @@ function yieldsTo(vhost: VirtualHost, ad: Claim, from: Address): boolean {
   return !own || compareBytes(from.bytes.toReversed(), own.bytes.toReversed()) <= 0;
 }
 
+/** The less demoted one is preferred, then the faster one. */
+function isPreferred(a: Claim, b: Claim): boolean {
+  return a.demote === b.demote ? advertisementTicks(a) < advertisementTicks(b) : a.demote < b.demote;
+}
+
 /**
  * True when a reason to take over comes from somebody whose successor we have
  * heard already: a repeated bow-out, a loser's last words, the farewell of a host
@@ -530,12 +551,19 @@ function alreadySucceeded({ masters }: VirtualHost, from: Address, now: Instant)
   return now - master.at < ticksToMs(advertisementTicks(master));
 }
 
-/** True for a master that is late by as much as its peers bear: they have one of their own by now. */
+/**
+ * True for a master that is late, and was silent for as long as its peers bear:
+ * they have one of their own by now. A demoted one may be slower than that
+ * without being late; it is the master because it has no peer.
+ */
 function overslept(vhost: VirtualHost, now: Instant): boolean {
   const { role, leaving, settings } = vhost;
   if (role !== "master" || leaving?.to === "init") return false;
-  const since = leaving ? nextDeadline(vhost) : spokeAt(vhost);
-  return now - since > Math.max(DEAF_MS, ticksToMs(masterDownTicks(settings, settings.masterDown)));
+  const [dueAt, silentSince] = leaving
+    ? [nextDeadline(vhost), nextDeadline(vhost)]
+    : [vhost.advertiseAt, spokeAt(vhost)];
+  const bears = ticksToMs(masterDownTicks(settings, settings.masterDown));
+  return now - dueAt > DEAF_MS && now - silentSince > bears;
 }
 
 function masterDownMs(vhost: VirtualHost, claim: Interval = ourClaim(vhost)): number {

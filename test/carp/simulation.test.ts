@@ -10,7 +10,7 @@
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { describe, test } from "node:test";
-import { type Action, step, type VhostEvent, type VirtualHost } from "../../src/carp/vhost.js";
+import { type Action, type Heard, step, type VhostEvent, type VirtualHost } from "../../src/carp/vhost.js";
 import { simulate } from "../simulation/simulate.js";
 import type { Core } from "../world.js";
 
@@ -51,6 +51,7 @@ if (seed !== undefined) {
       "master: master is demoted",
       "master: master advertises too slowly",
       "backup: heard a preferred master",
+      "backup: maintenance",
       "backup: was late: another may serve",
       "init: link down",
       "init: shutting down",
@@ -126,10 +127,29 @@ function brokenCores(): { readonly [what: string]: Core } {
     "releases before its successor is heard": (vhost, event, now) => {
       const { vhost: next, actions } = step(vhost, event, now);
       if (event.kind !== "stop" || !next.leaving) return { vhost: next, actions };
-      return { vhost: { ...next, leaving: { ...next.leaving, releaseAt: now } }, actions };
+      return { vhost: { ...next, leaving: { ...next.leaving, successor: nobody(now) } }, actions };
+    },
+    "hands over to nobody": (vhost, event, now) => {
+      const { vhost: next, actions } = step(vhost, event, now);
+      if (event.kind !== "demote" || next.leaving?.to !== "backup") return { vhost: next, actions };
+      return { vhost: { ...next, leaving: { ...next.leaving, successor: nobody(now) } }, actions };
+    },
+    "believes that its successor stays": deafTo(
+      (event, { leaving }) => event.kind === "heard" && leaving?.successor !== undefined,
+    ),
+    "preempts while it stands aside": (vhost, event, now) => {
+      const demotions = vhost.demotions.map((it) => ({ ...it, standAside: false }));
+      const { vhost: next, actions } = step(
+        event.kind === "heard" ? { ...vhost, demotions } : vhost,
+        event,
+        now,
+      );
+      return { vhost: event.kind === "heard" ? { ...next, demotions: vhost.demotions } : next, actions };
     },
     "does not hear its successor, and stays": instead((vhost) =>
-      vhost.leaving ? { ...vhost, leaving: { ...vhost.leaving, releaseAt: never, giveUpAt: never } } : vhost,
+      vhost.leaving
+        ? { ...vhost, leaving: { ...vhost.leaving, successor: undefined, giveUpAt: never } }
+        : vhost,
     ),
     "never preempts": withPreempt(false),
     "always preempts": withPreempt(true),
@@ -163,6 +183,11 @@ function brokenCores(): { readonly [what: string]: Core } {
       vhost.masters === before.masters ? vhost : { ...vhost, masters: {} },
     ),
   };
+}
+
+/** A successor that was heard long enough ago. */
+function nobody(now: number): Heard {
+  return { advbase: 1, advskew: 0, demote: 0, from: { family: 4, bytes: new Uint8Array(4) }, at: now - 1000 };
 }
 
 /** The real core, but these actions are left out. */

@@ -668,6 +668,29 @@ describe("standing aside: a handover that may be called back", () => {
     });
   }
 
+  test("a successor that begins to leave itself is none: it answers for its addresses again, and asks on", () => {
+    const { vhost } = does(pressed().vhost, heard("1/100"), ASKED + 2);
+    assert.deepEqual(does(vhost, heard("1/100"), ASKED + 10).acts, [], "what it says again changes nothing");
+    assert.deepEqual(does(vhost, heard("1/240", "192.0.2.10"), ASKED + 10).acts, [], "nor what another says");
+    for (const worse of ["1/240", "255/255"]) {
+      const leaving = does(vhost, heard(worse), ASKED + 10);
+      assert.deepEqual(leaving.acts, ["claim"]);
+      assert.deepEqual(alone(leaving.vhost, ASKED, ASKED + 60), [[50, "advertise 255/255 demote 255"]]);
+    }
+  });
+
+  test("what a rival says before it can know of the press is no answer", () => {
+    const { vhost } = does(pressed("1/100").vhost, heard("1/240"), ASKED + 1);
+    assert.deepEqual(alone(vhost, ASKED, ASKED + 60), [[50, "advertise 255/255 demote 255"]]);
+  });
+
+  test("it bears its successor, however much slower that is", () => {
+    const asked = waited(pressed("0/2 byte").vhost, 51);
+    const backup = step(step(asked, heard("0/52"), ASKED + 51).vhost, { kind: "wake" }, ASKED + 101).vhost;
+    assert.equal(backup.role, "backup");
+    assert.equal(nextDeadline(backup) - ASKED - 101, 609.375);
+  });
+
   test("stopped in the middle of it, it goes to INIT when the successor is heard, and when none comes", () => {
     const stopped = step(pressed().vhost, { kind: "stop", why: "shutting down" }, ASKED + 20).vhost;
     const { vhost } = does(stopped, heard("1/100"), ASKED + 30);

@@ -22,7 +22,6 @@ import {
   handoverMs,
   isRunning,
   LEAVE_MS,
-  obeysBowOut,
   patienceMs,
   type Run,
   reactionMs,
@@ -40,7 +39,11 @@ const deeds: readonly Deed[] = [
   cutPowerOfMaster,
   killMaster,
   bringBack,
-  pressButton,
+  beDemoted,
+  handOver,
+  handOverUnluckily,
+  handOverAndCallBack,
+  handOverAllAtOnce,
   reloadOne,
   freezeMaster,
   freezeBackup,
@@ -57,12 +60,12 @@ export function actOnPurpose(run: Run): void {
 }
 
 /** A polite stop: make before break. */
-function stopMaster(run: Run, master: Host, others: readonly Host[]): void {
+function stopMaster(run: Run, master: Host): void {
   stop(run.world, master);
   runUntil(run.world, run.world.now + LEAVE_MS + 200);
   if (master.machine) fail(run.referee, `${master.spec.name} did not leave`);
   if (master.spec.kind !== "carpio") return;
-  if (others.some(obeysBowOut)) neverNobody(run);
+  neverNobody(run);
   neverTwoForLong(run);
 }
 
@@ -75,7 +78,7 @@ function stopMasterUnluckily(run: Run, master: Host, others: readonly Host[]): v
   stop(run.world, master);
   runUntil(run.world, run.world.now + LEAVE_MS + 200);
   for (const path of paths) path.loseNext = 0;
-  if (others.some(obeysBowOut)) neverNobody(run);
+  neverNobody(run);
   const { twoMs } = longestOf(run.referee);
   const allowed = LEAVE_MS + handoverMs(run);
   if (twoMs > allowed) fail(run.referee, `two had the addresses for ${twoMs.toFixed(1)} ms`);
@@ -108,10 +111,81 @@ function bringBack(run: Run): void {
   if (off) goesSmoothly(run, () => boot(run, off));
 }
 
-/** Maintenance, and back. */
-function pressButton(run: Run, master: Host): void {
-  goesSmoothly(run, () => demote(run.world, master, "button", 240));
-  goesSmoothly(run, () => demote(run.world, master, "button", 0));
+/** Something is wrong with the master, and is mended. */
+function beDemoted(run: Run, master: Host): void {
+  goesSmoothly(run, () => demote(run.world, master, "check gateway", 240));
+  goesSmoothly(run, () => demote(run.world, master, "check gateway", 0));
+}
+
+/** The button is pressed: somebody else serves, until it is pressed again. */
+function handOver(run: Run, master: Host): void {
+  if (master.spec.kind !== "carpio") return;
+  goesSmoothly(run, () => {
+    press(run, master);
+    runUntil(run.world, run.world.now + LEAVE_MS + 200);
+    standsBy(run, master);
+  });
+  standsBy(run, master);
+  goesSmoothly(run, () => release(run, master));
+}
+
+/** The same, and the next packet on some ways is lost. */
+function handOverUnluckily(run: Run, master: Host, others: readonly Host[]): void {
+  if (master.spec.kind !== "carpio") return;
+  disturbed(run.referee);
+  const paths = others.flatMap((other) => [pathBetween(master, other), pathBetween(other, master)]);
+  for (const path of paths) path.loseNext = run.chance.whole(0, 2);
+  press(run, master);
+  runUntil(run.world, run.world.now + LEAVE_MS + 200);
+  for (const path of paths) path.loseNext = 0;
+  neverNobody(run);
+  const { twoMs } = longestOf(run.referee);
+  // Whoever was not heard as the successor is heard again when its next advertisement is due.
+  const slowest = Math.max(...others.map(({ settings }) => milliseconds(intervalTicks(settings))));
+  const allowed = LEAVE_MS + slowest + handoverMs(run);
+  if (twoMs > allowed) fail(run.referee, `two had the addresses for ${twoMs.toFixed(1)} ms`);
+  settle(run);
+  goesSmoothly(run, () => release(run, master));
+}
+
+/** A second press calls it back, whenever it comes. */
+function handOverAndCallBack(run: Run, master: Host): void {
+  if (master.spec.kind !== "carpio") return;
+  measure(run.referee);
+  press(run, master);
+  runUntil(run.world, run.world.now + run.chance.between(0, run.chance.maybe(0.5) ? 120 : 2000));
+  release(run, master);
+  settle(run);
+  neverNobody(run);
+}
+
+/** Everybody wants to be unplugged: somebody serves all the same. */
+function handOverAllAtOnce(run: Run): void {
+  // Equal hosts that nobody can tell from one another all give way.
+  if (!run.scene.addressed) return;
+  const ours = run.hosts.filter((host) => isRunning(host) && host.spec.kind === "carpio");
+  measure(run.referee);
+  for (const host of ours) {
+    runUntil(run.world, run.world.now + run.chance.between(0, 5));
+    press(run, host);
+  }
+  settle(run);
+  neverNobody(run);
+  for (const host of ours) release(run, host);
+  settle(run);
+  neverNobody(run);
+}
+
+function press(run: Run, host: Host): void {
+  demote(run.world, host, "maintenance", 240, true);
+}
+
+function release(run: Run, host: Host): void {
+  demote(run.world, host, "maintenance", 0);
+}
+
+function standsBy({ referee }: Run, { machine, spec }: Host): void {
+  if (machine?.role() === "master") fail(referee, `${spec.name} stands aside and still serves`);
 }
 
 function reloadOne(run: Run): void {

@@ -54,6 +54,8 @@ export interface Longest {
 /** What the referee knows of one host. */
 interface Watch {
   readonly demotions: Map<string, number>;
+  /** Reasons to hand over and to preempt nobody. */
+  readonly aside: Set<string>;
   role: Role;
   masterSince: Instant;
   spokeAt: Instant;
@@ -111,6 +113,11 @@ export function claimOf(referee: Referee, host: Host): Claim {
   return { advbase, advskew: Math.max(advskew, raised), demote: 0 };
 }
 
+/** True for a host that was told to let others serve. */
+export function standsAside(referee: Referee, host: Host): boolean {
+  return watchOf(referee, host).aside.size > 0;
+}
+
 /** Starts measuring anew how long nobody and two have the addresses. */
 export function measure(referee: Referee): void {
   const { now } = referee.world;
@@ -141,9 +148,8 @@ function watchPacket(referee: Referee, { spec, claimed }: Host, action: Action):
 }
 
 function watchStep(referee: Referee, host: Host, event: VhostEvent, actions: readonly Action[]): void {
-  const { demotions, ...before } = watchOf(referee, host);
-  if (event.kind === "demote" && event.advskew > 0) demotions.set(event.reason, event.advskew);
-  if (event.kind === "demote" && event.advskew === 0) demotions.delete(event.reason);
+  const before = { ...watchOf(referee, host) };
+  if (event.kind === "demote") noteDemotion(watchOf(referee, host), event);
   if (event.kind === "configure") beLessPatient(referee, host);
 
   let entered = false;
@@ -158,6 +164,13 @@ function watchStep(referee: Referee, host: Host, event: VhostEvent, actions: rea
     watchRarities(referee, host, event, actions);
   }
   if (after.role === "master") watchRivals(referee, host);
+}
+
+function noteDemotion({ demotions, aside }: Watch, { reason, advskew, standAside }: EventOf<"demote">): void {
+  demotions.delete(reason);
+  aside.delete(reason);
+  if (advskew > 0) demotions.set(reason, advskew);
+  if (advskew > 0 && standAside) aside.add(reason);
 }
 
 /** What is right, and so rare that we want to know that it came about. */
@@ -196,6 +209,7 @@ type Entry = Extract<Action, { readonly do: "enter" }>;
 function isTrue(referee: Referee, why: string, host: Host, event: VhostEvent): boolean {
   const { settings } = host;
   const { families, preempt } = settings;
+  const aside = standsAside(referee, host);
   const { spokeAt } = watchOf(referee, host);
   const mine = claimOf(referee, host);
   if (why.startsWith("shutting down")) return host.stopping;
@@ -208,12 +222,13 @@ function isTrue(referee: Referee, why: string, host: Host, event: VhostEvent): b
   if (why === "link up" || why === "link down") {
     return event.kind === "link" && event.up === (why === "link up");
   }
+  if (why === "maintenance") return event.kind === "wake" && aside;
   if (event.kind !== "heard") return false;
   const { ad } = event;
   const [his, my] = [intervalTicks(ad), intervalTicks(mine)];
   if (why === "master bowed out") return isBowOut(ad);
-  if (why === "preempting a slower master") return preempt && my < his && ad.demote >= mine.demote;
-  if (why === "master is demoted") return ad.demote > mine.demote;
+  if (why === "preempting a slower master") return preempt && !aside && my < his && ad.demote >= mine.demote;
+  if (why === "master is demoted") return !aside && ad.demote > mine.demote;
   if (why === "master advertises too slowly") return isTooSlow(ad, mine, settings);
   if (why === "heard a preferred master") {
     return ad.demote < mine.demote || (ad.demote === mine.demote && his <= my);
@@ -227,11 +242,12 @@ function watchPatience(referee: Referee, host: Host, { ad, from }: EventOf<"hear
     if (family !== from.family) checkSilence(referee, host, family, ad);
   }
   const mine = claimOf(referee, host);
+  const aside = standsAside(referee, host);
   const takesOver =
     isBowOut(ad) ||
-    ad.demote > mine.demote ||
+    (!aside && ad.demote > mine.demote) ||
     isTooSlow(ad, mine, host.settings) ||
-    (host.settings.preempt && intervalTicks(mine) < intervalTicks(ad) && ad.demote >= mine.demote);
+    (!aside && host.settings.preempt && intervalTicks(mine) < intervalTicks(ad) && ad.demote >= mine.demote);
   if (!takesOver) restart(referee, host, from.family);
   else saw(referee, isBowOut(ad) ? "a repeated bow-out was left alone" : "a loser's words were left alone");
 }
@@ -255,7 +271,7 @@ function watchWords(referee: Referee, host: Host, entered: boolean): void {
   const known = watchOf(referee, host);
   const silence = referee.world.now - known.spokeAt;
   known.spokeAt = referee.world.now;
-  if (host.spec.kind !== "carpio" || entered || host.stopping) return;
+  if (host.spec.kind !== "carpio" || entered || host.stopping || known.aside.size > 0) return;
   const patience = Math.max(DEAF_MS, milliseconds(silenceTicks(host.settings)));
   if (silence > patience + milliseconds(intervalTicks(demotedMost(host.settings))) + EPSILON_MS) {
     fail(referee, `${host.spec.name} speaks as a master after ${silence.toFixed(0)} ms of silence`);
@@ -268,6 +284,7 @@ function watchRivals(referee: Referee, host: Host): void {
   for (const { to: rival, path } of host.paths) {
     const other = watchOf(referee, rival);
     if (other.role !== "master" || !canAnswer(host) || !canAnswer(rival)) continue;
+    if ([host, rival].some((it) => standsAside(referee, it))) continue;
     saw(referee, "two masters");
     if (!isWhole(path) || !isWhole(pathBetween(rival, host))) continue;
     const { masterSince } = watchOf(referee, host);
@@ -304,6 +321,7 @@ function watchOf({ watches, world }: Referee, host: Host): Watch {
   if (known) return known;
   const created: Watch = {
     demotions: new Map(),
+    aside: new Set(),
     role: "init",
     masterSince: 0,
     spokeAt: 0,

@@ -106,8 +106,3 @@ export function settleMs({ hosts, scene }: Run): number {
   const sleep = hosts.some(({ spec }) => spec.kind === "ucarp") ? UCARP_SLEEP_MS : 0;
   return (scene.draws ? 10 : 3) * patience + LEAVE_MS + STALE_MS + sleep;
 }
-
-/** OpenBSD without a base hears a bow-out as a sign of life, unless it preempts (section 5.4). */
-export function obeysBowOut({ spec, settings }: Host): boolean {
-  return spec.kind !== "openbsd" || settings.advbase > 0 || settings.preempt;
-}

@@ -23,7 +23,7 @@ import { intervalTicks } from "../machine.js";
 import { describeAction } from "../trace.js";
 import { addHost, type Core, createWorld, type Host, holders, runUntil } from "../world.js";
 import { actOnPurpose } from "./deeds.js";
-import { claimOf, createReferee, fail, type Referee, Violation } from "./referee.js";
+import { claimOf, createReferee, fail, type Referee, standsAside, Violation } from "./referee.js";
 import {
   boot,
   GUARD_MS,
@@ -123,7 +123,9 @@ function bestOf(running: readonly Host[], referee: Referee): Host | undefined {
     return undefined;
   const rank = (host: Host) =>
     100_000 * claimOf(referee, host).demote + intervalTicks(claimOf(referee, host));
-  const [first, second] = running.toSorted((a, b) => rank(a) - rank(b));
+  const [first, second] = running
+    .filter((host) => !standsAside(referee, host))
+    .toSorted((a, b) => rank(a) - rank(b));
   if (!first || !second) return first;
   return rank(first) < rank(second) ? first : undefined;
 }

@@ -112,8 +112,8 @@ function loseLink(run: Run, host: Host): Undo {
 }
 
 function beDemoted(run: Run, host: Host): Undo {
-  const reason = run.chance.pick(["button", "link eth1 down", "check gateway"]);
-  demote(run.world, host, reason, run.chance.pick([150, 240]));
+  const reason = run.chance.pick(["maintenance", "link eth1 down", "check gateway"]);
+  demote(run.world, host, reason, run.chance.pick([150, 240]), reason === "maintenance");
   return () => demote(run.world, host, reason, 0);
 }
 
