@@ -5,12 +5,13 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { setPriority } from "node:os";
-import { parseArgs } from "node:util";
+import { type ParseArgsConfig, parseArgs } from "node:util";
 import { type Config, defaultConfigPath, describeProblem, readConfig } from "./config.js";
 import { startDaemon } from "./daemon.js";
 import { runDecode } from "./decode.js";
 import { listenTo } from "./linux/listen.js";
 import { createLog, TOPICS, type Topic } from "./log.js";
+import { askMaintenance, boardUrl, type Outcome, readDuration, showStatus } from "./operate.js";
 import { releaseLeftovers } from "./release.js";
 import { version } from "./version.js";
 
@@ -26,6 +27,9 @@ const usage = `usage: carpio COMMAND [OPTIONS]
   run [--config FILE] [--debug TOPIC,...]   the daemon, in the foreground; SIGTERM hands over and
                                             leaves, SIGHUP reads the configuration again
   check [--config FILE]                     everything that is wrong with a configuration
+  status [HOST[:PORT]] [--json]             how a board stands: this one, or another
+  maintenance on|off [HOST[:PORT]] [--for 2h]
+                                            hand over, and stand aside until it is off again
   release [--config FILE]                   clean up after a daemon that died
   decode FILE.pcap|HEX|-i INTERFACE [--json] [--config FILE]
                                             what advertisements say, and why they are refused
@@ -40,6 +44,8 @@ interface Options {
   readonly topics: ReadonlySet<Topic>;
 }
 
+type Values = { readonly [name: string]: string | boolean | undefined };
+
 const commands: { readonly [name: string]: (options: Options) => Promise<number> } = {
   run,
   check,
@@ -52,6 +58,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   if (name === "--version") return say(`carpio ${version}\n`);
   if (name === "--help" || name === "help") return say(usage);
   if (name === "decode") return decode(rest);
+  if (name === "status") return status(rest);
+  if (name === "maintenance") return maintain(rest);
 
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (!command) return refuse(name === "" ? "a command is wanted" : `there is no command ${name}`);
@@ -112,6 +120,47 @@ async function release({ config: path }: Options): Promise<number> {
   return FAILED;
 }
 
+async function status(args: readonly string[]): Promise<number> {
+  const read = readArguments(args, { json: { type: "boolean", default: false } });
+  if (typeof read === "string") return refuse(`status: ${read}`);
+  const [host, extra] = read.positionals;
+  if (extra !== undefined) return refuse(`status: found ${extra} after the host, wanted nothing`);
+  const url = boardUrl(host, configThere(read.values["config"]));
+  if (typeof url === "string") return refuse(`status: ${url}`);
+  return tell(await showStatus(url, read.values["json"] === true));
+}
+
+async function maintain(args: readonly string[]): Promise<number> {
+  const read = readArguments(args, { for: { type: "string" } });
+  if (typeof read === "string") return refuse(`maintenance: ${read}`);
+  const [wish, host, extra] = read.positionals;
+  if (wish !== "on" && wish !== "off")
+    return refuse(`maintenance: found ${wish ?? "nothing"}, wanted on or off`);
+  if (extra !== undefined) return refuse(`maintenance: found ${extra} after the host, wanted nothing`);
+  const forText = read.values["for"];
+  const forSeconds = typeof forText === "string" ? readDuration(forText) : undefined;
+  if (forText !== undefined && (forSeconds === undefined || wish === "off")) {
+    const wanted = wish === "off" ? "it with on alone" : "a time such as 90s, 30m, 2h or 1d, a week at most";
+    return refuse(`maintenance: --for: found ${forText}, wanted ${wanted}`);
+  }
+  const config = configThere(read.values["config"]);
+  const url = boardUrl(host, config);
+  if (typeof url === "string") return refuse(`maintenance: ${url}`);
+  return tell(await askMaintenance(url, wish === "on", forSeconds, config));
+}
+
+/** A computer that is no board itself has none, and may ask all the same. */
+function configThere(path: string | boolean | undefined): Config | undefined {
+  const parsed = readConfig(typeof path === "string" ? path : defaultConfigPath());
+  return parsed.ok ? parsed.config : undefined;
+}
+
+function tell(outcome: Outcome): number {
+  if (outcome.ok) return say(outcome.text);
+  process.stderr.write(`carpio: ${outcome.why}\n`);
+  return FAILED;
+}
+
 function decode(args: readonly string[]): Promise<number> {
   const defaultConfig = defaultConfigPath();
   return runDecode(args, {
@@ -130,6 +179,21 @@ function load(path: string): Config | undefined {
   if (parsed.ok) return parsed.config;
   for (const problem of parsed.problems) process.stderr.write(`${describeProblem(path, problem)}\n`);
   return undefined;
+}
+
+function readArguments(
+  args: readonly string[],
+  options: NonNullable<ParseArgsConfig["options"]>,
+): { readonly values: Values; readonly positionals: readonly string[] } | string {
+  try {
+    const all = { config: { type: "string" }, ...options } as const;
+    return parseArgs({ args: [...args], allowPositionals: true, options: all }) as {
+      values: Values;
+      positionals: string[];
+    };
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 function readOptions(args: readonly string[]): Options | string {

@@ -3,6 +3,7 @@
  * devices, interfaces, guard, prefilter, status. The rules are `carp`'s, and
  * only `linux` changes the network.
  */
+import { hostname } from "node:os";
 import { isDeepStrictEqual } from "node:util";
 import { createAlarm } from "./alarm.js";
 import { boardName } from "./board.js";
@@ -21,14 +22,22 @@ import { createHolder } from "./linux/holder.js";
 import { openIp } from "./linux/ip.js";
 import { type LinkEvent, watchLinks } from "./linux/link.js";
 import { createPrefilter, unloadPrefilter } from "./linux/prefilter.js";
-import { type Changed, overruledSettings, restoreSettings, tuneDevice, tuneParent } from "./linux/sysctl.js";
+import {
+  type Changed,
+  overruledSettings,
+  restoreSettings,
+  reviewParent,
+  tuneDevice,
+  tuneParent,
+} from "./linux/sysctl.js";
 import type { Log } from "./log.js";
 import { createMaintenance, type Maintenance } from "./maintenance.js";
 import { createReception } from "./reception.js";
 import { readLeftover, removeLeftover, takeLock, writeLeftover } from "./runtime.js";
 import { openState, stateDirectory } from "./state.js";
-import { openStatusServer, type StatusServer } from "./status/server.js";
+import { keepStatusServer } from "./status/server.js";
 import { type Snapshot, takeSnapshot } from "./status/snapshot.js";
+import { readToken } from "./token.js";
 import { version } from "./version.js";
 import { virtualMac } from "./wire/mac.js";
 
@@ -90,9 +99,10 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
   const events: RoleChange[] = [];
   let config = initial;
   let changed: Changed = {};
-  let server: StatusServer | undefined;
+  let server: { close(): void } | undefined;
   let stopping = false;
   let noting = false;
+  let token: string | undefined;
 
   // ---- Groups --------------------------------------------------------------
 
@@ -189,12 +199,28 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
   }
 
   function tune(parent: string): void {
-    for (const { config, vhost } of groups.on(parent)) {
-      for (const problem of tuneParent(parent, config.mac, vhost.settings.families, changed))
-        faults.set(problem, problem);
-    }
-    for (const problem of overruledSettings()) faults.set(problem, problem);
+    const problems = groups
+      .on(parent)
+      .flatMap(({ config, vhost }) => tuneParent(parent, config.mac, vhost.settings.families, changed));
+    tellSettings(parent, problems);
     leaveNote();
+  }
+
+  /** Others change settings as well, and know nothing of us. */
+  function reviewSettings(): void {
+    for (const name of interfaces.names) {
+      const needs = groups
+        .on(name)
+        .map(({ config, vhost }) => ({ mac: config.mac, families: vhost.settings.families }));
+      const problems = reviewParent(name, needs, changed);
+      tellSettings(name, problems);
+      if (problems.length > 0) leaveNote();
+    }
+  }
+
+  function tellSettings(parent: string, problems: readonly string[]): void {
+    const said = [...new Set(problems), ...overruledSettings()].join("; ");
+    faults.set(`settings of ${parent}`, said || undefined);
   }
 
   async function refilter(): Promise<void> {
@@ -242,17 +268,29 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
     faults.set("runtime", problem && `cannot keep notes for a restart: ${problem}`);
   }
 
-  async function serve(): Promise<void> {
+  function serve(): void {
     server?.close();
     server = undefined;
+    faults.set("status", undefined);
     const { listen } = config.status;
     if (!listen) return;
-    try {
-      server = await openStatusServer(listen, snapshot);
-      faults.set("status", undefined);
-    } catch (error) {
-      faults.set("status", `no status over HTTP: ${error instanceof Error ? error.message : error}`);
-    }
+    const board = {
+      snapshot,
+      setMaintenance: (on: boolean, forSeconds: number | undefined) =>
+        maintenance.set(on, { by: "HTTP", forSeconds }),
+      token: () => token,
+      names: () => [config.name, hostname()],
+    };
+    server = keepStatusServer(listen, board, (said) => {
+      faults.set("status", said && `no status over HTTP: ${said}`);
+    });
+  }
+
+  function takeToken(): void {
+    const { tokenFile } = config.status;
+    const read = tokenFile === undefined ? undefined : readToken(tokenFile);
+    token = read && "token" in read ? read.token : undefined;
+    faults.set("token", read && "problem" in read ? read.problem : undefined);
   }
 
   async function snapshot(): Promise<Snapshot> {
@@ -280,9 +318,14 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
     interfaces.review();
     reviewDevices();
   });
-  await serve();
+  takeToken();
+  serve();
   await arrange({ atStart: true });
-  const reviews = [setInterval(interfaces.review, REVIEW_MS), setInterval(reviewDevices, REVIEW_DEVICES_MS)];
+  const reviews = [
+    setInterval(interfaces.review, REVIEW_MS),
+    setInterval(reviewSettings, REVIEW_MS),
+    setInterval(reviewDevices, REVIEW_DEVICES_MS),
+  ];
   log.info(`carpio ${version} as ${config.name}: ${countOf(groups.size)}`);
 
   return {
@@ -307,7 +350,8 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
         for (const group of groups) maintenance.adopt(group);
       await arrange({ atStart: false });
       if (stopping) return;
-      if (!isDeepStrictEqual(before.status.listen, next.status.listen)) await serve();
+      if (!isDeepStrictEqual(before.status.listen, next.status.listen)) serve();
+      takeToken();
       log.info(`configuration read again: ${countOf(groups.size)}`);
     },
     async stop(why) {

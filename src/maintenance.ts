@@ -19,8 +19,8 @@ export interface Maintenance {
   snapshot(): MaintenanceSnapshot;
   /** Takes up a wish from before a restart; groups come after it. */
   resume(): Promise<void>;
-  /** Resolves when the wish is kept and all that can be done was begun. */
-  set(on: boolean, request: Request): Promise<void>;
+  /** Resolves when it is known what came of it; another wish in between is the end of this one. */
+  set(on: boolean, request: Request): Promise<MaintenanceSnapshot>;
   /** A group is new. */
   adopt(group: Group): void;
   /** A group's role may be another than before. */
@@ -55,7 +55,6 @@ const KEEP_MS = 1_000;
 const ASK_MS = 300;
 /** Where nobody took over, somebody may have come since. */
 const ASK_AGAIN_MS = 10_000;
-export const LONGEST_SECONDS = 7 * 24 * 3600;
 const NOTHING: Handover = { state: "none", to: null, tookMs: null };
 
 export function createMaintenance(options: MaintenanceOptions): Maintenance {
@@ -70,14 +69,22 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
   let begun = false;
   let expiry: NodeJS.Timeout | undefined;
   let again: NodeJS.Timeout | undefined;
+  const waiting: (() => void)[] = [];
+
+  const isUnderWay = () => handover.state === "asking" || handover.state === "handing-over";
+  const outcome = async (): Promise<MaintenanceSnapshot> => {
+    if (isUnderWay()) await new Promise<void>((resolve) => waiting.push(resolve));
+    return self.snapshot();
+  };
 
   const masters = () => [...groups].filter(({ vhost }) => vhost.role === "master");
 
   const tell = (next: Handover): void => {
     if (next.state === handover.state) return;
     handover = next;
+    if (!isUnderWay()) for (const resolve of waiting.splice(0)) resolve();
     if (next.state === "handed-over") log.info(`maintenance: handed over to ${next.to} in ${next.tookMs} ms`);
-    if (next.state === "no-taker") log.warn("maintenance: nobody took over: this board still serves");
+    if (next.state === "no-taker") log.warn("maintenance: nobody else serves, so this board does");
   };
 
   /** Raises the advskew of all, and with `standAside` hands over what this board is master of. */
@@ -128,17 +135,15 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
     }
   };
 
-  const lastUntil = (forSeconds: number | null, since: Date, set: () => void): void => {
+  const endAfter = (seconds: number | null): void => {
     clearTimeout(expiry);
-    until = undefined;
-    if (forSeconds === null) return;
-    until = new Date(since.getTime() + forSeconds * 1000);
-    expiry = setTimeout(set, forSeconds * 1000);
-    expiry.unref();
+    until = seconds === null ? undefined : new Date(Date.now() + seconds * 1000);
+    if (seconds !== null) expiry = setTimeout(() => void self.set(false, { by: "its end" }), seconds * 1000);
+    expiry?.unref();
   };
 
-  const begin = (forSeconds: number | null, since: Date): void => {
-    lastUntil(forSeconds, since, () => void self.set(false, { by: "its end" }));
+  const begin = (forSeconds: number | null): void => {
+    endAfter(forSeconds);
     again = setInterval(() => {
       if (handover.state === "no-taker") handOver(turn);
     }, ASK_AGAIN_MS);
@@ -158,28 +163,28 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
       wish = kept;
       log.info("maintenance: on, as before the restart");
       // What is left of its time is not known without a clock, so it begins anew.
-      begin(kept.forSeconds, new Date());
+      begin(kept.forSeconds);
       begun = true;
     },
     async set(on, { by, forSeconds = null }) {
       turn++;
       const mine = turn;
-      const since = new Date();
       clearInterval(again);
+      endAfter(null);
       const changed = wish.maintenance !== on;
       begun &&= on;
-      wish = { maintenance: on, since: on ? since.toISOString() : null, forSeconds };
+      wish = { maintenance: on, since: on ? new Date().toISOString() : null, forSeconds };
       log.info(`maintenance: ${on ? "on" : "off"}, by ${by}`);
-      lastUntil(null, since, () => {});
-      if (!on) handover = NOTHING;
+      if (!on) tell(NOTHING);
       await keep(wish);
-      if (mine !== turn) return;
+      if (mine !== turn) return outcome();
       if (on) {
-        begin(forSeconds, since);
+        begin(forSeconds);
         if (changed || handover.state === "no-taker") await handOver(mine);
       } else {
         for (const group of groups) group.handle({ kind: "demote", reason: REASON, advskew: 0 });
       }
+      return outcome();
     },
     adopt(group) {
       if (!wish.maintenance) return;

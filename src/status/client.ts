@@ -3,12 +3,12 @@
  * slow, or is no carpio at all, costs us neither time nor memory.
  *
  * tiny-json-http has no way to end a request (its `timeout` does nothing to
- * one), so we get hold of the request by Node's diagnostics channel.
+ * one), so we get hold of its connection by Node's diagnostics channel.
  */
 import { channel } from "node:diagnostics_channel";
-import type { ClientRequest, IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import http from "tiny-json-http";
-import type { Snapshot } from "./snapshot.js";
+import type { MaintenanceSnapshot, Snapshot } from "./snapshot.js";
 
 /** What came back, or a sentence that says what stood in the way. */
 export type Reply<T> = { readonly ok: true; readonly body: T } | { readonly ok: false; readonly why: string };
@@ -20,42 +20,56 @@ export interface AskOptions {
 
 /** A snapshot of 255 groups takes 250 kB. */
 const MOST_BYTES = 1 << 20;
-const starts = channel("http.client.request.start");
+const sockets = channel("net.client.socket");
+
+type Headers = { readonly [name: string]: string };
 
 /** The snapshot of the board at `url`, such as `http://192.0.2.3:8080`. */
 export async function askStatus(url: string, options: AskOptions): Promise<Reply<Snapshot>> {
-  const reply = await send(() => http.get({ url: `${url}/status` }), options);
+  const reply = await send((headers) => http.get({ url: `${url}/status`, headers }), options);
   if (reply.ok && !isSnapshot(reply.body))
     return { ok: false, why: "something else than carpio answers there" };
   return reply as Reply<Snapshot>;
 }
 
-/** Asks a board for something; `body` goes as JSON. */
-export async function post(
+/** Asks the board at `url` to begin or end its maintenance. */
+export async function postMaintenance(
   url: string,
-  path: string,
-  body: object,
+  body: { readonly on: boolean; readonly forSeconds: number | undefined },
+  token: string | undefined,
   options: AskOptions,
-): Promise<Reply<unknown>> {
-  const headers = { "content-type": "application/json" };
-  return send(() => http.post({ url: `${url}${path}`, headers, data: body }), options);
+): Promise<Reply<MaintenanceSnapshot>> {
+  const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const reply = await send((headers) => {
+    const all = { ...headers, ...authorization, "content-type": "application/json" };
+    return http.post({ url: `${url}/maintenance`, headers: all, data: body });
+  }, options);
+  const known = reply.ok && typeof reply.body === "object" && reply.body !== null && "handover" in reply.body;
+  if (reply.ok && !known) return { ok: false, why: "something else than carpio answers there" };
+  return reply as Reply<MaintenanceSnapshot>;
 }
 
 async function send(
-  begin: () => Promise<{ body: unknown }>,
+  begin: (headers: Headers) => Promise<{ body: unknown }>,
   { deadlineMs }: AskOptions,
 ): Promise<Reply<unknown>> {
   let end: (reply: Reply<unknown>) => void = () => {};
   const ended = new Promise<Reply<unknown>>((resolve) => {
     end = resolve;
   });
-  const { request, answer } = capture(begin);
+  // A connection that is kept would be used again, and is not ours to end.
+  const { socket, answer } = capture(() => begin({ connection: "close" }));
   const stop = (why: string) => {
     end({ ok: false, why });
-    request?.destroy();
+    socket?.destroy();
   };
   const timer = setTimeout(() => stop(`no answer within ${deadlineMs / 1000} s`), deadlineMs);
-  request?.once("response", (response) => limit(response, () => stop(`more than ${MOST_BYTES} bytes`)));
+  let bytes = 0;
+  socket?.on("data", (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > MOST_BYTES) stop(`it answers with more than ${MOST_BYTES} bytes`);
+  });
+  socket?.once("close", () => setImmediate(stop, "it hung up in the middle of its answer"));
   answer.then(
     ({ body }) => end({ ok: true, body }),
     (error) => end({ ok: false, why: explain(error) }),
@@ -63,29 +77,18 @@ async function send(
   return ended.finally(() => clearTimeout(timer));
 }
 
-/** The request begins before `begin` returns. */
+/** The connection begins before `begin` returns. */
 function capture(begin: () => Promise<{ body: unknown }>) {
-  let request: ClientRequest | undefined;
-  const onStart = (message: unknown) => {
-    ({ request } = message as { request: ClientRequest });
+  let socket: Socket | undefined;
+  const onSocket = (message: unknown) => {
+    ({ socket } = message as { socket: Socket });
   };
-  starts.subscribe(onStart);
+  sockets.subscribe(onSocket);
   try {
-    return { answer: begin(), request };
-  } catch (error) {
-    return { answer: Promise.reject(error), request };
+    return { answer: begin(), socket };
   } finally {
-    starts.unsubscribe(onStart);
+    sockets.unsubscribe(onSocket);
   }
-}
-
-function limit(response: IncomingMessage, tooMuch: () => void): void {
-  let bytes = 0;
-  response.on("data", (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes > MOST_BYTES) tooMuch();
-  });
-  response.once("aborted", () => tooMuch());
 }
 
 function explain(error: NodeJS.ErrnoException & { statusCode?: number; body?: unknown }): string {

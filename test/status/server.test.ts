@@ -4,13 +4,37 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
-import { keepStatusServer, openStatusServer, type StatusServer } from "../../src/status/server.js";
-import { overallRole, type Snapshot } from "../../src/status/snapshot.js";
+import {
+  type Board,
+  keepStatusServer,
+  openStatusServer,
+  type StatusServer,
+} from "../../src/status/server.js";
+import { type MaintenanceSnapshot, overallRole, type Snapshot } from "../../src/status/snapshot.js";
 
 const snapshot = { name: "left", role: "master" } as Snapshot;
+const outcome: MaintenanceSnapshot = {
+  on: true,
+  since: "2026-11-22T08:00:00.000Z",
+  until: null,
+  handover: { state: "handed-over", to: "192.0.2.3", tookMs: 4.1 },
+};
+const wishes: [boolean, number | undefined][] = [];
+
+function board(take: Board["snapshot"] = () => snapshot): Board {
+  return {
+    snapshot: take,
+    async setMaintenance(on, forSeconds) {
+      wishes.push([on, forSeconds]);
+      return outcome;
+    },
+    token: () => "open sesame",
+    names: () => ["left"],
+  };
+}
 let server: StatusServer;
 before(async () => {
-  server = await openStatusServer({ host: "127.0.0.1", port: 0 }, () => snapshot);
+  server = await openStatusServer({ host: "127.0.0.1", port: 0 }, board());
 });
 after(() => server.close());
 
@@ -19,6 +43,8 @@ const rows = [
   { method: "GET", path: "/status?x=1", status: 200 },
   { method: "GET", path: "/nosuch", status: 404 },
   { method: "POST", path: "/status", status: 405 },
+  { method: "GET", path: "/maintenance", status: 405 },
+  { method: "GET", path: "/toString", status: 404 },
   { method: "DELETE", path: "/", status: 404 },
 ];
 for (const { method, path, status } of rows) {
@@ -30,6 +56,67 @@ for (const { method, path, status } of rows) {
     else assert.ok(body.error?.includes(path));
   });
 }
+
+const wanted = 'wanted JSON such as {"on":true,"forSeconds":7200}';
+const posts: { body: string; status: number; error?: string; wish?: [boolean, number | undefined] }[] = [
+  { body: '{"on":true,"forSeconds":7200}', status: 200, wish: [true, 7200] },
+  { body: '{"on":true}', status: 200, wish: [true, undefined] },
+  { body: '{"on":false,"forSeconds":null}', status: 200, wish: [false, undefined] },
+  { body: "", status: 400, error: `found no JSON, ${wanted}` },
+  { body: "{", status: 400, error: `found no JSON, ${wanted}` },
+  { body: "null", status: 400, error: "on: found nothing, wanted true or false" },
+  { body: "[]", status: 400, error: "on: found nothing, wanted true or false" },
+  { body: '{"on":"yes"}', status: 400, error: 'on: found "yes", wanted true or false' },
+  {
+    body: '{"on":true,"forSeconds":0}',
+    status: 400,
+    error: "forSeconds: found 0, wanted a whole number from 1 to 604800",
+  },
+  {
+    body: '{"on":true,"forSeconds":"2h"}',
+    status: 400,
+    error: 'forSeconds: found "2h", wanted a whole number from 1 to 604800',
+  },
+  {
+    body: '{"on":true,"colour":1}',
+    status: 400,
+    error: `colour: found a key that means nothing here, ${wanted}`,
+  },
+  {
+    body: `{"on":true${" ".repeat(5000)}}`,
+    status: 413,
+    error: "found more than 4096 bytes, wanted at most that",
+  },
+];
+for (const { body, status, error, wish } of posts) {
+  test(`POST /maintenance ${body.slice(0, 40)} is answered with ${status}`, async () => {
+    wishes.length = 0;
+    const headers = { "content-type": "application/json" };
+    const url = `http://127.0.0.1:${server.port}/maintenance`;
+    const answer = await fetch(url, { method: "POST", headers, body });
+    assert.equal(answer.status, status);
+    assert.deepEqual(await answer.json(), error === undefined ? outcome : { error });
+    assert.deepEqual(wishes, wish ? [wish] : []);
+  });
+}
+
+test("a page elsewhere cannot press the button", async () => {
+  wishes.length = 0;
+  const url = `http://127.0.0.1:${server.port}/maintenance`;
+  const answers = await Promise.all([
+    fetch(url, { method: "POST", body: '{"on":true}' }),
+    fetch(url, {
+      method: "POST",
+      body: '{"on":true}',
+      headers: { "content-type": "application/json", origin: "http://evil.example" },
+    }),
+  ]);
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [415, 403],
+  );
+  assert.deepEqual(wishes, []);
+});
 
 test("garbage is answered and disturbs nobody", async () => {
   const said = await new Promise<string>((resolve) => {
@@ -46,7 +133,7 @@ test("garbage is answered and disturbs nobody", async () => {
 });
 
 test("a port in use is said, not thrown at everybody", async () => {
-  const again = openStatusServer({ host: "127.0.0.1", port: server.port }, () => snapshot);
+  const again = openStatusServer({ host: "127.0.0.1", port: server.port }, board());
   await assert.rejects(again, /EADDRINUSE/);
 });
 
@@ -88,15 +175,11 @@ test("a port that is in use is said, asked for again, and used when it is free",
   let kept: { close(): void } | undefined;
   t.after(() => kept?.close());
   await new Promise<void>((resolve) => {
-    kept = keepStatusServer(
-      { host: "127.0.0.1", port },
-      () => snapshot,
-      (problem) => {
-        said.push(problem);
-        if (problem) free();
-        else resolve();
-      },
-    );
+    kept = keepStatusServer({ host: "127.0.0.1", port }, board(), (problem) => {
+      said.push(problem);
+      if (problem) free();
+      else resolve();
+    });
   });
   assert.match(said[0] ?? "", /EADDRINUSE/);
   assert.equal(said.at(-1), undefined);
@@ -108,9 +191,9 @@ test("a port that is in use is said, asked for again, and used when it is free",
 test("one that is closed while it opens is closed for good, and says nothing more", async () => {
   const { port, free } = await occupy();
   await free();
-  const kept = keepStatusServer({ host: "127.0.0.1", port }, () => snapshot, assert.fail);
+  const kept = keepStatusServer({ host: "127.0.0.1", port }, board(), assert.fail);
   kept.close();
-  const again = await openStatusServer({ host: "127.0.0.1", port }, () => snapshot).catch(() => undefined);
+  const again = await openStatusServer({ host: "127.0.0.1", port }, board()).catch(() => undefined);
   again?.close();
   await assert.rejects(fetch(`http://127.0.0.1:${port}/status`));
 });
@@ -148,7 +231,7 @@ async function serving(
   t: TestContext,
   take: () => Snapshot | Promise<Snapshot>,
 ): Promise<() => Promise<Response>> {
-  const opened = await openStatusServer({ host: "127.0.0.1", port: 0 }, take);
+  const opened = await openStatusServer({ host: "127.0.0.1", port: 0 }, board(take));
   t.after(() => opened.close());
   return () => fetch(`http://127.0.0.1:${opened.port}/status`);
 }

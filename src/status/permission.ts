@@ -1,0 +1,70 @@
+/**
+ * Who may change something over HTTP: the board itself, and whoever has the
+ * token. And no web page that somebody happens to look at: a browser says where
+ * a page comes from, and asks before it sends JSON elsewhere.
+ */
+import { createHash, timingSafeEqual } from "node:crypto";
+import { isIP } from "node:net";
+
+/** What a request to change something says of itself. */
+export interface Petition {
+  readonly remoteAddress: string | undefined;
+  /** Our own address that it was sent to. */
+  readonly localAddress: string | undefined;
+  readonly host: string | undefined;
+  readonly origin: string | undefined;
+  readonly authorization: string | undefined;
+  readonly contentType: string | undefined;
+}
+
+export interface Refusal {
+  readonly status: 400 | 401 | 403 | 415;
+  readonly error: string;
+}
+
+/** `undefined`: it may. `names` are what this board is called. */
+export function refuse(
+  petition: Petition,
+  token: string | undefined,
+  names: readonly string[],
+): Refusal | undefined {
+  const { host = "", origin, contentType = "" } = petition;
+  if (!/^application\/json\b/.test(contentType)) {
+    return { status: 415, error: `content-type: found ${contentType || "none"}, wanted application/json` };
+  }
+  if (!isOurs(host, names)) {
+    return { status: 403, error: `host: found ${host || "none"}, wanted this board's address or name` };
+  }
+  if (origin !== undefined && origin !== `http://${host}`) {
+    return { status: 403, error: `origin: found ${origin}, wanted http://${host}` };
+  }
+  if (isBoardItself(petition)) return undefined;
+  if (token === undefined) {
+    return { status: 403, error: "without status.token_file only the board itself may change anything" };
+  }
+  const [, said] = /^Bearer +(.*)$/i.exec(petition.authorization ?? "") ?? [];
+  if (said === undefined)
+    return { status: 401, error: "authorization: found none, wanted Bearer and the token" };
+  return isSame(said, token) ? undefined : { status: 401, error: "authorization: the token is wrong" };
+}
+
+/** A name that somebody else's server may give to our address would pass off their page as ours. */
+function isOurs(host: string, names: readonly string[]): boolean {
+  const name = host
+    .replace(/:\d+$/, "")
+    .replace(/^\[(.*)\]$/, "$1")
+    .toLowerCase();
+  if (isIP(name) !== 0 || name === "localhost") return true;
+  return names.some((own) => name === own.toLowerCase() || name === `${own.toLowerCase()}.local`);
+}
+
+function isBoardItself({ remoteAddress = "", localAddress }: Petition): boolean {
+  const plain = remoteAddress.replace(/^::ffff:/, "");
+  return plain === "::1" || plain.startsWith("127.") || remoteAddress === localAddress;
+}
+
+/** In constant time, whatever the lengths. */
+function isSame(a: string, b: string): boolean {
+  const [left, right] = [a, b].map((text) => createHash("sha256").update(text).digest());
+  return left !== undefined && right !== undefined && timingSafeEqual(left, right);
+}
