@@ -27,6 +27,12 @@ const RECEIVE_BUFFER_BYTES = 4 << 20;
 /** An advertisement with the longest IPv4 header is 96 bytes; anything longer is cut, and still judged. */
 const PACKET_BYTES = 512;
 
+/**
+ * A socket that nobody holds is collected as garbage, and closed with all that
+ * it had still to send. We hold ours until we close them.
+ */
+const held = new Set<Socket>();
+
 export interface Receiver {
   /** Joins the groups in which neighbours ask for these IPv6 addresses. */
   listenFor(addresses: readonly Address[]): void;
@@ -68,6 +74,7 @@ export function openReceiver(
     if (packet) onPacket(packet);
   });
   socket.on("error", onError);
+  hold(socket);
   const joined = new Set<string>();
   return {
     listenFor(addresses) {
@@ -145,7 +152,13 @@ function openSendSocket(family: Family, onClose: () => void): Socket {
   socket.pauseRecv();
   if (family === 4) setNumber(socket, IPPROTO_IP, IP_MULTICAST_LOOP, 0);
   else setNumber(socket, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0);
+  hold(socket);
   return socket;
+}
+
+function hold(socket: Socket): void {
+  held.add(socket);
+  socket.on("close", () => held.delete(socket));
 }
 
 /** IPv6 packets come without their header. The prefilter has looked at the hop limit. */

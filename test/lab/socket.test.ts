@@ -1,0 +1,47 @@
+/**
+ * The CARP sockets by themselves, in a process that has nothing else. What
+ * they send and hear on a wire is in frames.test.ts.
+ */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { test } from "node:test";
+import type { Family } from "../../src/wire/address.js";
+import type { Host } from "./host.js";
+import { Lab } from "./lab.js";
+import type { Output } from "./namespace.js";
+import { becomeLabRoot } from "./namespace.js";
+
+await becomeLabRoot();
+
+const SRC = join(import.meta.dirname, "../../src");
+const LOOPBACK: { readonly [F in Family]: string } = { 4: "127.0.0.1", 6: "::1" };
+
+for (const family of [4, 6] as const) {
+  test(`IPv${family}: what is to be sent is sent, and heard, although the garbage is collected first`, async () => {
+    await using lab = await Lab.open({ boards: ["left"] });
+    const { stdout, stderr, status } = await run(
+      lab.left,
+      family,
+      `openReceiver(lo, self.family, ({ source }) => process.exit(source.family === self.family ? 0 : 1), onError);
+      openSender().send(packet, self, "lo").then((refused) => console.log(refused ?? "sent"));
+      gc();`,
+    );
+    assert.deepEqual({ stdout, stderr, status }, { stdout: "sent\n", stderr: "", status: 0 });
+  });
+}
+
+/** Runs a program on a host, which finds there our functions and a packet to itself. */
+function run(host: Host, family: Family, program: string): Promise<Output> {
+  const script = `
+    import { openReceiver, openSender } from "${SRC}/linux/carp-socket.js";
+    import { parseAddress } from "${SRC}/wire/address.js";
+    import { encodeIpv4, encodeIpv6 } from "${SRC}/wire/packet.js";
+
+    const lo = { name: "lo", index: 1 };
+    const self = parseAddress("${LOOPBACK[family]}");
+    const packet = ${family === 4 ? "encodeIpv4" : "encodeIpv6"}(self, self, new Uint8Array(36));
+    const onError = (error) => console.log("error of the socket:", error.message);
+    ${program}`;
+  const argv = [process.execPath, "--expose-gc", "--input-type=module", "-e", script];
+  return host.attempt(["timeout", "20", ...argv]);
+}
