@@ -71,7 +71,7 @@ export function openReceiver(
   // The buffer is used again for the next packet, and decoding copies what it keeps.
   socket.on("message", (buffer: Buffer, source: string) => {
     const packet = family === 4 ? decodePacket(buffer) : withoutHeader(buffer, source);
-    if (packet) onPacket(packet);
+    if (packet) throwOutside(() => onPacket(packet));
   });
   socket.on("error", onError);
   hold(socket);
@@ -132,6 +132,21 @@ export function openSender(): Sender {
       for (const socket of sockets.values()) socket.close();
     },
   };
+}
+
+/**
+ * `raw-socket` takes what is thrown in its events for an error of the socket, and
+ * a mistake of ours would go unseen. It is to end the daemon: the guard takes
+ * the addresses off.
+ */
+function throwOutside(act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
 }
 
 /** Opens a socket, or says why the kernel would not. */

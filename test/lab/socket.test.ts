@@ -8,8 +8,7 @@ import { test } from "node:test";
 import type { Family } from "../../src/wire/address.js";
 import type { Host } from "./host.js";
 import { Lab } from "./lab.js";
-import type { Output } from "./namespace.js";
-import { becomeLabRoot } from "./namespace.js";
+import { becomeLabRoot, type Output } from "./namespace.js";
 
 await becomeLabRoot();
 
@@ -27,6 +26,22 @@ for (const family of [4, 6] as const) {
       gc();`,
     );
     assert.deepEqual({ stdout, stderr, status }, { stdout: "sent\n", stderr: "", status: 0 });
+  });
+
+  test(`IPv${family}: a mistake in handling a packet ends the process, and is no error of the socket`, async () => {
+    await using lab = await Lab.open({ boards: ["left"] });
+    const { stdout, stderr, status } = await run(
+      lab.left,
+      family,
+      `const mistake = () => {
+        throw new Error("a mistake of ours");
+      };
+      openReceiver(lo, self.family, mistake, onError);
+      openSender().send(packet, self, "lo");`,
+    );
+    assert.equal(stdout, "");
+    assert.match(stderr, /Error: a mistake of ours/);
+    assert.equal(status, 1);
   });
 }
 
