@@ -38,6 +38,9 @@ export const UNSPECIFIED: { readonly [F in Family]: Address } = {
 /** Every kind of drop, and what was sent and accepted. */
 export type Counters = { [K in Drop | "sent" | "received"]: number };
 
+/** What takes time, and is done in turn. A role is entered at once. */
+type Deed = Exclude<Action, { readonly do: "enter" }>;
+
 /** A change of role, with its reason. */
 export interface RoleChange {
   /** Wall-clock time, for people. */
@@ -90,11 +93,21 @@ const SEND_FAILURES = 3;
 /** Peers of the BSDs and UCARP count on from ours, so each of our steps leaves them room. */
 const COUNTER_STEP = 0x10000n;
 
-export function settingsOf({ vhid, advbase, advskew, preempt, compat, addresses }: GroupConfig): Settings {
-  const families = ([4, 6] as const).filter((family) =>
-    addresses.some(({ address }) => address.family === family),
-  );
-  return { vhid, advbase, advskew, preempt, families, masterDown: compat.masterDown, demote: compat.demote };
+export function settingsOf(config: GroupConfig): Settings {
+  const { vhid, advbase, advskew, preempt, compat } = config;
+  const { masterDown, demote } = compat;
+  return { vhid, advbase, advskew, preempt, families: familiesOf(config), masterDown, demote };
+}
+
+/** The families in which a group has addresses, and so advertises. */
+export function familiesOf({ addresses }: GroupConfig): readonly Family[] {
+  return ([4, 6] as const).filter((family) => addresses.some(({ address }) => address.family === family));
+}
+
+/** Whom a group tells: its peers of that family, or all. */
+export function destinationsOf({ peers }: GroupConfig, family: Family): readonly Address[] {
+  const named = peers.filter((peer) => peer.family === family);
+  return named.length > 0 ? named : [GROUP[family]];
 }
 
 /**
@@ -168,14 +181,14 @@ export function createGroup(options: GroupOptions): Group {
     return to;
   };
 
-  const enqueue = (action: Action): void => {
+  const enqueue = (action: Deed): void => {
     // Behind a kernel that does not answer, what was to be said is old by the time it can be.
     if (action.do === "advertise" && waiting > 2) return;
     waiting++;
     todo = todo.then(() => perform(action)).finally(() => waiting--);
   };
 
-  const perform = async (action: Action): Promise<void> => {
+  const perform = async (action: Deed): Promise<void> => {
     // What waited behind a slow kernel may be said by a master no more.
     const stale = vhost.role !== "master" && !(action.do === "advertise" && action.to);
     if (stale && action.do !== "release") return;
@@ -190,7 +203,6 @@ export function createGroup(options: GroupOptions): Group {
         return advertise(action, action.to);
       case "announce":
         return holder.announce();
-      case "enter":
     }
   };
 
@@ -210,7 +222,7 @@ export function createGroup(options: GroupOptions): Group {
     const packets = vhost.settings.families
       .filter((family) => !to || to.family === family)
       .flatMap((family) => {
-        const destinations = to ? [to] : destinationsOf(family);
+        const destinations = to ? [to] : destinationsOf(config, family);
         const ad = signed(claim, family);
         const source = vhost.sources[family] ?? UNSPECIFIED[family];
         return destinations.map((destination) => ({
@@ -234,11 +246,6 @@ export function createGroup(options: GroupOptions): Group {
    */
   const deviceTo = (destination: Address): string =>
     holder.holding && !vhost.leaving && isMulticast(destination) ? holder.device.name : config.interface;
-
-  const destinationsOf = (family: Family): readonly Address[] => {
-    const peers = config.peers.filter((peer) => peer.family === family);
-    return peers.length > 0 ? peers : [GROUP[family]];
-  };
 
   const signed = ({ advbase, advskew, demote }: Claim, family: Family): Advertisement => {
     counter = BigInt.asUintN(64, counter + COUNTER_STEP);

@@ -4,7 +4,7 @@
  * once that the place is free.
  */
 import type { Config, GroupConfig } from "./config.js";
-import { signBowOut, UNSPECIFIED } from "./group.js";
+import { destinationsOf, familiesOf, signBowOut, UNSPECIFIED } from "./group.js";
 import { anyLength, LINK_GROUP, readDevice } from "./linux/carp-device.js";
 import { openSender } from "./linux/carp-socket.js";
 import { waitForGuard } from "./linux/guard.js";
@@ -14,7 +14,6 @@ import { unloadPrefilter } from "./linux/prefilter.js";
 import { restoreSettings } from "./linux/sysctl.js";
 import { readLeftover, removeLeftover, takeLock } from "./runtime.js";
 import { formatAddress } from "./wire/address.js";
-import { GROUP } from "./wire/packet.js";
 
 /** One packet can be lost. */
 const BOW_OUTS = 2;
@@ -64,16 +63,12 @@ async function bowOut(ip: Ip, { groups }: Config, group: GroupConfig): Promise<s
   const { answers } = await ip.run([`address show dev ${group.interface}`]);
   const floating = new Set(groups.flatMap((it) => it.addresses.map(({ address }) => formatAddress(address))));
   const own = ownPrefixes(readDevice(answers[0]), floating);
-  const families = ([4, 6] as const).filter((family) =>
-    group.addresses.some((it) => it.address.family === family),
-  );
   const sender = openSender();
   const errors: (Error | undefined)[] = [];
   for (let i = 0; i < BOW_OUTS; i++) {
-    for (const family of families) {
+    for (const family of familiesOf(group)) {
       const source = sourceOf(own, family) ?? UNSPECIFIED[family];
-      const peers = group.peers.filter((peer) => peer.family === family);
-      for (const destination of peers.length > 0 ? peers : [GROUP[family]]) {
+      for (const destination of destinationsOf(group, family)) {
         errors.push(await sender.send(signBowOut(group, source, destination), destination, group.interface));
       }
     }

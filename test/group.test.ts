@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { leaseSeconds } from "../src/group.js";
+import type { GroupConfig } from "../src/config.js";
+import { destinationsOf, familiesOf, leaseSeconds } from "../src/group.js";
+import { formatAddress } from "../src/wire/address.js";
+import { addressOf } from "./spec.js";
 
 const rows = [
   { configured: "1/0", advertised: "1/0", seconds: 2, why: "gone a second before the peers' three are over" },
@@ -18,5 +21,41 @@ for (const { configured, advertised, seconds, why } of rows) {
     });
     assert.ok(own && sent);
     assert.equal(leaseSeconds(own, sent), seconds);
+  });
+}
+
+const groups = [
+  { addresses: ["192.0.2.1"], peers: [], tells: { 4: ["224.0.0.18"] }, why: "no peers are named" },
+  {
+    addresses: ["2001:db8::1", "192.0.2.1", "192.0.2.9"],
+    peers: [],
+    tells: { 4: ["224.0.0.18"], 6: ["ff02::12"] },
+    why: "each family once",
+  },
+  {
+    addresses: ["192.0.2.1", "2001:db8::1"],
+    peers: ["192.0.2.2", "192.0.2.3"],
+    tells: { 4: ["192.0.2.2", "192.0.2.3"], 6: ["ff02::12"] },
+    why: "a family without peers goes to all",
+  },
+  {
+    addresses: ["2001:db8::1"],
+    peers: ["192.0.2.2"],
+    tells: { 6: ["ff02::12"] },
+    why: "a peer of no family of ours",
+  },
+];
+
+for (const { addresses, peers, tells, why } of groups) {
+  test(`a group of ${addresses.join(", ")} tells ${Object.values(tells).join(", ")}: ${why}`, () => {
+    const config = {
+      addresses: addresses.map((text) => ({ address: addressOf(text), length: 24 })),
+      peers: peers.map(addressOf),
+    } as Pick<GroupConfig, "addresses" | "peers"> as GroupConfig;
+    const told = familiesOf(config).map((family) => [
+      family,
+      destinationsOf(config, family).map(formatAddress),
+    ]);
+    assert.deepEqual(Object.fromEntries(told), tells);
   });
 }
