@@ -25,14 +25,14 @@ export interface Output {
  * What a machine finds when it boots. /sys must be mounted again to show this
  * namespace's devices; /run is fresh and, as on many systems, not for programs.
  * Nobody waits for orphans, so they must not become zombies: an ignored SIGCHLD
- * is how one says that, and `exec` keeps it.
+ * is how one says that. `env` does it, because dash takes no `trap '' CHLD`.
  */
 const HOLDER = `
   mount -t proc -o nosuid,nodev,noexec proc /proc &&
   mount -t sysfs -o nosuid,nodev,noexec sysfs /sys &&
   mount -t tmpfs -o mode=755,nosuid,nodev,noexec tmpfs /run &&
   hostname "$0" &&
-  echo ready && trap '' CHLD && exec cat`;
+  echo ready && exec env --ignore-signal=CHLD cat`;
 
 const CLOSING_MS = 5000;
 /** Users other than root often do without the directories in which the network's tools live. */
@@ -68,6 +68,12 @@ export class Namespace implements AsyncDisposable {
     const [pid] = childrenOf(holder.pid ?? 0);
     if (pid === undefined) throw new Error(`the holder of the namespace ${name} is gone already`);
     return new Namespace(name, holder, pid);
+  }
+
+  /** Words that, put before a command, run it in here; for those who give it a terminal of its own. */
+  door(namespaces: readonly string[] = NAMESPACES): readonly string[] {
+    const directory = namespaces.includes("--mount") ? [`--wdns=${process.cwd()}`] : [];
+    return ["nsenter", `--target=${this.pid}`, ...namespaces, ...directory, "--"];
   }
 
   /** Starts a command in here. Its working directory is ours; so is its environment, with `env` on top. */
@@ -117,9 +123,7 @@ export class Namespace implements AsyncDisposable {
     env: NodeJS.ProcessEnv,
     input: string,
   ): Child {
-    const directory = namespaces.includes("--mount") ? [`--wdns=${process.cwd()}`] : [];
-    const door = ["nsenter", `--target=${this.pid}`, ...namespaces, ...directory, "--"];
-    return new Child(door, command, { ...process.env, PATH, ...env }, input);
+    return new Child(this.door(namespaces), command, { ...process.env, PATH, ...env }, input);
   }
 }
 
