@@ -10,7 +10,7 @@ import { existsSync, readdirSync, readlinkSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { now } from "./child.js";
+import { childrenOf, now } from "./child.js";
 import { parseChange } from "./holders.js";
 import { Lab } from "./lab.js";
 import { becomeLabRoot } from "./namespace.js";
@@ -199,6 +199,19 @@ test("a child stopped and continued is the command itself, not the door to its n
   assert.equal((await child.stop()).signal, "SIGTERM");
 });
 
+test("an orphan that ends is gone, and not a zombie for ever", async () => {
+  const known = childrenOf(lab.left.namespace.pid);
+  const orphans = (): readonly number[] =>
+    childrenOf(lab.left.namespace.pid).filter((pid) => !known.includes(pid));
+  const untilItMay = "until [ -e /run/may-end ]; do sleep 0.01; done";
+  await lab.left.run(["sh", "-c", `sh -c '${untilItMay}' >/dev/null 2>&1 &`]);
+  assert.equal(orphans().length, 1);
+  await lab.left.run(["touch", "/run/may-end"]);
+  for (const deadline = now() + 5000; orphans().length > 0; await sleep(10)) {
+    assert.ok(now() < deadline, `still there: ${orphans()}`);
+  }
+});
+
 test("ucarp serves the address; killed, it leaves the address behind, and that is seen", async () => {
   const daemon = ucarp(lab.left);
   await daemon.enters("master", 15_000);
@@ -239,6 +252,16 @@ test("closing ends every process and network, also those whose parent was killed
   await closing.close();
   await everyoneLeaves(networks);
   assert.equal(existsSync(closing.directory), false);
+});
+
+test("temporary files go with the lab, also those of a program that was killed", async () => {
+  const closing = await Lab.open();
+  const child = closing.left.spawn(["sh", "-c", "mktemp; sleep 1000"]);
+  const { text: file } = await child.waitForLine(/\//, 5000);
+  await child.kill("SIGKILL");
+  assert.ok(existsSync(file));
+  await closing.close();
+  assert.equal(existsSync(file), false);
 });
 
 for (const signal of ["SIGKILL", "SIGTERM", "SIGINT"] as const) {

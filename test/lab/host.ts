@@ -79,16 +79,17 @@ export class Host {
     return socket;
   }
 
+  /** Temporary files go into our directory: nobody else removes those of a program that is killed. */
   spawn(command: readonly string[], env: Readonly<Record<string, string>> = {}): Child {
-    return this.namespace.spawn(command, env);
+    return this.namespace.spawn(command, { TMPDIR: this.directory, ...env });
   }
 
   run(command: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<string> {
-    return this.namespace.run(command, env);
+    return this.namespace.run(command, { TMPDIR: this.directory, ...env });
   }
 
   attempt(command: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Output> {
-    return this.namespace.attempt(command, env);
+    return this.namespace.attempt(command, { TMPDIR: this.directory, ...env });
   }
 
   /** Every address on every device here, as `eth0 192.0.2.2/24`. */

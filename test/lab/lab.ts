@@ -89,7 +89,7 @@ export class Lab implements AsyncDisposable {
 
   /** A program of ours, compiled when first wanted. */
   program(name: Program): Promise<string> {
-    const program = this.#programs.get(name) ?? compile(name, this.directory);
+    const program = this.#programs.get(name) ?? compile(name, this.directory, this.switch);
     this.#programs.set(name, program);
     return program;
   }
