@@ -39,7 +39,8 @@ async function story(signal: Promise<NodeJS.Signals>): Promise<number | NodeJS.S
   const story = new Story((line) => over || console.log(line));
   const opening = openStage(story.note);
   try {
-    return await Promise.race([signal, opening.then((stage) => story.play(stage))]);
+    const status = opening.then((stage) => story.play(stage)).then((wrong) => (wrong === 0 ? 0 : 1));
+    return await Promise.race([signal, status]);
   } catch (error) {
     return complain(error instanceof Error ? error.message : String(error), 1);
   } finally {

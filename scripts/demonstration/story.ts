@@ -9,12 +9,13 @@ import type { ProbeResult } from "../../test/lab/probe.js";
 import { ADDRESSES, BOARDS, type BoardName, type BoardView, type Note } from "./board.js";
 import { startProbes, tellLossFromNoise } from "./client.js";
 import { power, type Stage, secondsSince } from "./stage.js";
-import { count, duration, packetsLost } from "./wording.js";
+import { duration, packetsLost } from "./wording.js";
 
 /** How a board should look in the end: the role it reports by `GET /status`, or why it cannot. */
 type Condition = Snapshot["role"] | "gone" | "frozen";
 
 interface Act {
+  readonly title: string;
   do(boards: Stage["boards"]): Promise<void>;
   /** Who should serve then. */
   readonly serves: BoardName;
@@ -45,40 +46,75 @@ const bothWell = { left: "master", right: "backup" } as const;
 
 const acts: readonly Act[] = [
   {
+    title: "left hands over, as before maintenance; it serves until it hears right do so.",
     do: ({ left }) => left.handOver(),
     serves: "right",
     becomes: { left: "backup", right: "master" },
     outageAtMostMs: NOTHING,
   },
-  { do: ({ left }) => left.takeBack(), serves: "left", becomes: bothWell, outageAtMostMs: NOTHING },
   {
+    title: "left takes back: it is preferred again, and preempts.",
+    do: ({ left }) => left.takeBack(),
+    serves: "left",
+    becomes: bothWell,
+    outageAtMostMs: NOTHING,
+  },
+  {
+    title: "left is stopped politely: it bows out, and serves until it hears right do so.",
     do: ({ left }) => left.stop(),
     serves: "right",
     becomes: { left: "gone", right: "master" },
     outageAtMostMs: NOTHING,
   },
-  { do: ({ left }) => left.start(), serves: "left", becomes: bothWell, outageAtMostMs: NOTHING },
   {
+    title: "left starts again: it listens first, then preempts.",
+    do: ({ left }) => left.start(),
+    serves: "left",
+    becomes: bothWell,
+    outageAtMostMs: NOTHING,
+  },
+  {
+    title: "left's daemon is killed: the addresses go at once, and its supervisor tells right.",
     do: ({ left }) => left.kill(),
     serves: "right",
     becomes: { left: "gone", right: "master" },
     outageAtMostMs: A_CRASH_MS,
   },
-  { do: ({ left }) => left.start(), serves: "left", becomes: bothWell, outageAtMostMs: NOTHING },
   {
+    title: "left starts again.",
+    do: ({ left }) => left.start(),
+    serves: "left",
+    becomes: bothWell,
+    outageAtMostMs: NOTHING,
+  },
+  {
+    title: "left's cable is cut: nobody can tell right, which waits for 3.2 s of silence.",
     do: ({ left }) => left.cutCable(),
     serves: "right",
     becomes: { left: "init", right: "master" },
     outageAtMostMs: A_SILENCE_MS,
   },
-  { do: ({ left }) => left.plugIn(), serves: "left", becomes: bothWell, outageAtMostMs: NOTHING },
   {
+    title: "left's cable is plugged in.",
+    do: ({ left }) => left.plugIn(),
+    serves: "left",
+    becomes: bothWell,
+    outageAtMostMs: NOTHING,
+  },
+  {
+    title: "left's daemon hangs: its kernel answers until the addresses expire; right waits for silence.",
     do: ({ left }) => left.freeze(),
     serves: "right",
     becomes: { left: "frozen", right: "master" },
     outageAtMostMs: A_SILENCE_MS,
   },
-  { do: ({ left }) => left.thaw(), serves: "left", becomes: bothWell, outageAtMostMs: NOTHING },
+  {
+    title: "left's daemon goes on, and sees that it was away.",
+    do: ({ left }) => left.thaw(),
+    serves: "left",
+    becomes: bothWell,
+    outageAtMostMs: NOTHING,
+  },
 ];
 
 /** Tells the story as it happens; answers how many expectations failed. */
@@ -103,27 +139,34 @@ export class Story {
   };
 
   async play(stage: Stage): Promise<number> {
-    let wrong = await this.#begin(stage);
-    for (const act of acts) {
-      this.#print("");
-      wrong += await this.#playAct(stage, act);
-    }
-    const played = count(acts.length + 1);
+    await this.#begin(stage);
+    let wrong = 0;
+    for (const [index, act] of acts.entries()) wrong += await this.#playAct(stage, act, index + 2);
+    const failed = `${wrong} expectation${wrong === 1 ? "" : "s"} FAILED.`;
     this.#print("");
-    this.#print(wrong === 0 ? `All ${played} acts went as they should.` : `${wrong} expectations FAILED.`);
+    this.#print(wrong === 0 ? `All ${acts.length + 1} acts went as they should.` : failed);
     return wrong;
   }
 
   /** Nobody serves before the first election, so there is nothing to lose. */
-  async #begin(stage: Stage): Promise<number> {
+  async #begin(stage: Stage): Promise<void> {
+    this.#announce(
+      1,
+      "Both boards start. Nobody serves, so left, the preferred one, does after 3 s.",
+      "left serves",
+    );
     const beganAt = now();
     await Promise.all(BOARDS.map((name) => stage.boards[name].start()));
     const servesAfterMs = await settle(stage, "left", bothWell, beganAt);
     this.#say(`= left serves after ${duration(servesAfterMs)}`);
-    return 0;
   }
 
-  async #playAct(stage: Stage, act: Act): Promise<number> {
+  async #playAct(stage: Stage, act: Act, number: number): Promise<number> {
+    const { title, serves, outageAtMostMs } = act;
+    const loss =
+      outageAtMostMs === NOTHING ? "no packet is lost" : `no answer for ${duration(outageAtMostMs)} at most`;
+    this.#print("");
+    this.#announce(number, title, `${serves} serves, ${loss}`);
     const outcome = await perform(stage, act);
     const { servesAfterMs, letsGoAfterMs, lost, noise, result } = outcome;
     const other = act.serves === "left" ? "right" : "left";
@@ -137,6 +180,11 @@ export class Story {
     const wrong = judge(act, outcome);
     for (const each of wrong) this.#say(`WRONG: ${each}`);
     return wrong.length;
+  }
+
+  #announce(number: number, title: string, wanted: string): void {
+    this.#print(`${number}. ${title}`);
+    this.#print(`   Wanted: ${wanted}.`);
   }
 
   #say(text: string, at: Moment = now()): void {
