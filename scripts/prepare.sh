@@ -19,10 +19,10 @@ half_made=""
 
 prepare() {
   for signal in HUP INT TERM; do trap "end_by $signal" "$signal"; done
-  install_packages "$@"
-  check_node
-  if ! modules_are_current || ! build_is_current; then
+  if [ -n "$(missing_packages "$@")" ] || ! modules_are_current || ! build_is_current; then
     take_turn
+    install_packages "$@"
+    check_node
     modules_are_current || install_modules
     build_is_current || build
     exec 9>&-
@@ -52,11 +52,15 @@ can_make_namespaces() {
     sh -c 'mount -t proc proc /proc && mount -t sysfs sysfs /sys' 2>&1)
 }
 
-install_packages() {
-  missing=""
-  for wanted in node:nodejs npm g++ flock:util-linux "$@"; do
-    command -v "${wanted%%:*}" >/dev/null || missing="$missing ${wanted##*:}"
+missing_packages() {
+  for wanted in node:nodejs npm g++ "$@"; do
+    command -v "${wanted%%:*}" >/dev/null || printf ' %s' "${wanted##*:}"
   done
+}
+
+# A package may start a service, which must not keep our turn for us.
+install_packages() {
+  missing=$(missing_packages "$@")
   [ -n "$missing" ] || return 0
   command -v apt-get >/dev/null || die "found no apt-get, and these Debian packages are missing:$missing"
   as_root=""
@@ -65,10 +69,10 @@ install_packages() {
     as_root=sudo
   fi
   say "installs$missing (${as_root:+sudo }apt-get)"
-  $as_root apt-get -qq update || say "apt-get update failed; goes on with the package lists that are there"
+  $as_root apt-get -qq update 9>&- || say "apt-get update failed; goes on with the package lists that are there"
   case "$missing " in *" nodejs "*) check_packaged_node ;; esac
   $as_root env DEBIAN_FRONTEND=noninteractive \
-    apt-get -qq -y --no-install-recommends install $missing >/dev/null
+    apt-get -qq -y --no-install-recommends install $missing >/dev/null 9>&-
 }
 
 # Better to know before a Node that we cannot use is installed.
@@ -93,7 +97,8 @@ wanted_node() {
 }
 
 # Two scripts started together must not build over one another. The lock is
-# held by descriptor 9, which a step does not inherit.
+# held by descriptor 9, which a step does not inherit. `flock` and `setsid` are
+# in a package that every Debian has.
 take_turn() {
   mkdir -p build
   exec 9>build/prepare.lock
@@ -106,7 +111,7 @@ take_turn() {
 # npm writes this file of its own last.
 modules_are_current() {
   record=node_modules/.package-lock.json
-  [ -e $record ] && [ -z "$(find package-lock.json -newer $record)" ]
+  [ -e $record ] && newer=$(find package-lock.json -newer $record) && [ -z "$newer" ]
 }
 
 # Versions and digests are those of the lock file. `npm ci` would refuse one that
@@ -119,15 +124,17 @@ install_modules() {
 }
 
 # Compares with a moment before the last build, for what was written during it.
+# Others look without taking a turn, so `prepared` is there only while nobody builds.
 build_is_current() {
-  [ -e dist/carpio.cjs ] && [ -e build/prepared ] && [ "$(cat build/prepared)" = "$(built_for)" ] || return 1
+  [ -e dist/carpio.cjs ] && made_for=$(cat build/prepared 2>/dev/null) && [ "$made_for" = "$(built_for)" ] || return 1
   sources="src test scripts package.json tsconfig.json rollup.config.js LICENSE node_modules/.package-lock.json"
-  [ -z "$(find $sources -newer build/prepared -print -quit)" ]
+  newer=$(find $sources -newer build/prepared -print -quit) && [ -z "$newer" ]
 }
 
 build() {
   say "builds (npm run build)"
   built_for >build/prepared.next
+  rm -f build/prepared
   run npm run --silent build
   mv build/prepared.next build/prepared
 }

@@ -1,0 +1,343 @@
+/**
+ * `scripts/prepare.sh`, which installs and builds before anything else runs:
+ * what it does and when, that it does it alone, and that nothing half-made and
+ * no process stays when it is ended.
+ *
+ * The script is real, in a project in a folder of its own; what it calls is
+ * false, because a real installation changes the computer and takes minutes.
+ */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterEach, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const root = resolve(import.meta.dirname, "../..");
+const WAIT_MS = 40_000;
+const TEST_MS = 120_000;
+
+// ---- What it does ----------------------------------------------------------
+
+test("it installs and builds, once", { timeout: TEST_MS }, async () => {
+  const project = makeProject();
+  const { folder } = project;
+  const prepare = async (): Promise<readonly string[]> => {
+    const { status, stdout, stderr } = await ended(project.start());
+    assert.deepEqual([status, stdout], [0, "prepared\n"], stderr);
+    const done = project.calls();
+    assert.equal(stderr === "", done.length === 0, `${done} and ${stderr}`);
+    return done;
+  };
+  assert.deepEqual(await prepare(), ["npm install", "npm run"]);
+  assert.deepEqual(await prepare(), []);
+  writeFileSync(join(folder, "src/new.ts"), "");
+  assert.deepEqual(await prepare(), ["npm run"], "a source is new");
+  rmSync(join(folder, "src/new.ts"));
+  assert.deepEqual(await prepare(), ["npm run"], "a source is gone");
+  rmSync(join(folder, "dist"), { recursive: true });
+  assert.deepEqual(await prepare(), ["npm run"], "the bundle is gone");
+  writeFileSync(join(folder, "build/prepared"), "arm64 108\n");
+  assert.deepEqual(await prepare(), ["npm run"], "built for another computer");
+  writeFileSync(join(folder, "package-lock.json"), "{}");
+  assert.deepEqual(await prepare(), ["npm install", "npm run"], "the lock file is new");
+  assert.deepEqual(await prepare(), []);
+});
+
+test("it asks apt-get for what is missing, and for that alone", { timeout: TEST_MS }, async () => {
+  const project = makeProject();
+  const { status, stderr } = await ended(project.start("no-such-tool:its-package", "sh:dash"));
+  assert.equal(status, 0, stderr);
+  assert.match(stderr, /installs its-package \((sudo )?apt-get\)/);
+  assert.deepEqual(project.calls(3).slice(0, 2), ["apt-get -qq update", "apt-get -qq -y"]);
+});
+
+test("it says which Node it found and which it wants", { timeout: TEST_MS }, async () => {
+  const project = makeProject();
+  project.tool("node", "echo 18.20.4");
+  const { status, stderr } = await ended(project.start());
+  assert.equal(status, 1);
+  assert.match(stderr, /found Node 18\.20\.4 \(.*tools\/node\), wanted 20\.x or 22\.x or 24\.x/);
+  assert.deepEqual(project.calls(), ["node -p"]);
+});
+
+/** What the kernel allows, said by a false `unshare`; `id` says who asks. */
+const powers = [
+  { who: "root", user: "0", allows: "anything", runs: "" },
+  {
+    who: "root who may not, in a user namespace",
+    user: "0",
+    allows: "--user",
+    runs: "unshare --user --map-root-user --net --mount echo served",
+  },
+  {
+    who: "a user, in a user namespace",
+    user: "1000",
+    allows: "--user",
+    runs: "unshare --user --map-root-user --net --mount echo served",
+  },
+  {
+    who: "a user where the kernel forbids that, by sudo",
+    user: "1000",
+    allows: "nothing",
+    runs: "sudo -- env NO_COLOR=1 echo served",
+  },
+] as const;
+
+for (const { who, user, allows, runs } of powers) {
+  test(`the program gets its power from: ${who}`, { timeout: TEST_MS }, async () => {
+    const project = makeProject("exec_with_namespaces echo served");
+    project.tool("id", `echo ${user}`);
+    project.tool(
+      "unshare",
+      `case "${allows} $1" in "anything "* | "--user --user") [ "$5" != echo ] || exec echo served ;; *) exit 1 ;; esac`,
+    );
+    project.tool("sudo", "exec echo served");
+    const { stdout, stderr } = await ended(project.start());
+    assert.equal(stdout, "served\n", stderr);
+    const last = project.calls(Number.POSITIVE_INFINITY).at(-1) ?? "";
+    if (runs) assert.equal(last, runs);
+    else assert.doesNotMatch(last, /served/);
+    assert.equal(/sudo/.test(stderr), runs.startsWith("sudo"));
+  });
+}
+
+// ---- Several at once -------------------------------------------------------
+
+test("of several that are started together one prepares, and the others wait until it has", {
+  timeout: TEST_MS,
+}, async () => {
+  const project = makeProject();
+  project.hang("run");
+  const all = [1, 2, 3].map(() => project.start("no-such-tool:its-package"));
+  const said = (): string => all.map(({ stderr }) => stderr()).join("");
+  await until(() => count(said(), /hangs in run/g) === 1 && count(said(), /waits for another/g) === 2, said);
+  assert.equal(all.map(({ stdout }) => stdout()).join(""), "");
+  project.release("run");
+  for (const { status, stdout, stderr } of await Promise.all(all.map(ended))) {
+    assert.deepEqual([status, stdout], [0, "prepared\n"], stderr);
+  }
+  assert.deepEqual(project.calls(), ["apt-get -qq", "apt-get -qq", "npm install", "npm run"]);
+});
+
+test("half-way through a build nobody takes what is there for a whole one", {
+  timeout: TEST_MS,
+}, async () => {
+  const project = makeProject();
+  await ended(project.start());
+  rmSync(join(project.folder, "dist"), { recursive: true });
+  project.hang("run");
+  const first = project.start();
+  await until(() => /hangs in run/.test(first.stderr()), first.stderr);
+  assert.ok(existsSync(join(project.folder, "dist/carpio.cjs")));
+  const second = project.start();
+  await until(() => /waits for another script/.test(second.stderr()), second.stderr);
+
+  // The first one's end hands the turn on, and the second one builds anew.
+  first.child.kill("SIGTERM");
+  await until(() => /hangs in run/.test(second.stderr()), second.stderr);
+  assert.equal(second.stdout(), "");
+  project.release("run");
+  assert.equal((await ended(second)).stdout, "prepared\n");
+  assert.deepEqual(project.calls(), ["npm install", "npm run", "npm run", "npm run"]);
+});
+
+// ---- Its end ---------------------------------------------------------------
+
+const ends = [
+  { step: "install", signal: "SIGTERM", to: "it alone" },
+  { step: "install", signal: "SIGINT", to: "all of its group, as Ctrl-C on a terminal does" },
+  { step: "run", signal: "SIGTERM", to: "it alone" },
+  { step: "run", signal: "SIGINT", to: "all of its group, as Ctrl-C on a terminal does" },
+  { step: "run", signal: "SIGHUP", to: "all of its group, as a terminal does that closes" },
+] as const;
+
+for (const { step, signal, to } of ends) {
+  test(`${signal} in npm ${step}, to ${to}: no process and no half-made file stays`, {
+    timeout: TEST_MS,
+  }, async () => {
+    const project = makeProject();
+    project.hang(step);
+    const { child, stderr } = project.start();
+    await until(() => stderr().includes(`hangs in ${step}`), stderr);
+    const exited = once(child, "exit");
+    process.kill(to === "it alone" ? Number(child.pid) : -Number(child.pid), signal);
+    assert.deepEqual(await exited, [null, signal]);
+    await until(
+      () => inhabitants(project.folder).length === 0,
+      () => `still running: ${inhabitants(project.folder).join(", ")}`,
+    );
+    assert.equal(existsSync(join(project.folder, "node_modules")), step === "run");
+    const made = readdirSync(join(project.folder, "build"), { recursive: true, encoding: "utf8" });
+    assert.deepEqual(
+      made.filter((name) => /prepared|node/.test(name)),
+      [],
+    );
+  });
+}
+
+// ---- Around it -------------------------------------------------------------
+
+type Step = "install" | "run";
+
+interface Running {
+  readonly child: ChildProcess;
+  /** It is gone, and so is everyone who could write. */
+  readonly closed: Promise<unknown>;
+  stdout(): string;
+  stderr(): string;
+}
+
+interface Project {
+  readonly folder: string;
+  /** Starts the script that prepares; `wanted` is what it needs beside Node. */
+  start(...wanted: readonly string[]): Running;
+  /** Puts a tool before the system's own. That it was called is noted. */
+  tool(name: string, does: string): void;
+  /** The false npm says that it hangs in this step, and goes on when it is released; or after a minute, because we may die. */
+  hang(step: Step): void;
+  release(step: Step): void;
+  /** The calls of tools since this was last asked, each with so many of its words. */
+  calls(words?: number): readonly string[];
+}
+
+const script = (then: string): string => `#!/bin/sh
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/prepare.sh
+prepare sh "$@"
+${then}
+`;
+
+/** What `prepare` calls, in small: they leave behind what it looks for. */
+const fakes: { readonly [name: string]: string } = {
+  npm: `
+    hang() {
+      [ -e "hang-$1" ] || return 0
+      echo "hangs in $1"
+      for each in $(seq 600); do [ ! -e "hang-$1" ] || sleep 0.1; done &
+      wait
+    }
+    case "$1" in
+      install)
+        mkdir -p node_modules && touch node_modules/half
+        hang install
+        touch node_modules/.package-lock.json ;;
+      run)
+        mkdir -p dist build/addons && touch dist/carpio.cjs build/addons/raw.node.123
+        hang run
+        rm build/addons/raw.node.123 ;;
+    esac`,
+  "apt-get": `
+    case "$*" in *no-such-tool* | *its-package*)
+      printf '#!/bin/sh\\n' >tools/no-such-tool && chmod +x tools/no-such-tool ;;
+    esac`,
+  "apt-cache": 'echo "  Candidate: 20.19.2+dfsg-1"',
+};
+
+const folders: string[] = [];
+/** Also when a test was given up, which would leave its scripts waiting. */
+afterEach(() => {
+  for (const folder of folders.splice(0)) {
+    for (const pid of inhabitants(folder)) endIfThere(Number(pid));
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+/** A project with the real `prepare.sh`, and false tools before the real ones. */
+function makeProject(then = "echo prepared"): Project {
+  const folder = mkdtempSync(join(tmpdir(), "carpio-prepare-test-"));
+  folders.push(folder);
+  for (const each of ["scripts", "src", "test", "tools"]) mkdirSync(join(folder, each));
+  const files = ["package.json", "package-lock.json", "tsconfig.json", "rollup.config.js", "LICENSE"];
+  for (const each of [...files, "scripts/prepare.sh"]) cpSync(join(root, each), join(folder, each));
+  const executable = (name: string, text: string): void =>
+    writeFileSync(join(folder, name), text, { mode: 0o755 });
+  const record = join(folder, "calls");
+  const tool = (name: string, does: string): void =>
+    executable(`tools/${name}`, `#!/bin/sh\necho ${name} "$@" >>${record}\n${does}\n`);
+  executable("scripts/it", script(then));
+  executable("tools/sudo", '#!/bin/sh\nexec "$@"\n');
+  for (const [name, does] of Object.entries(fakes)) tool(name, does);
+  const env = { ...process.env, PATH: `${folder}/tools:${process.env["PATH"]}`, NO_COLOR: "1" };
+  return {
+    folder,
+    tool,
+    start(...wanted) {
+      // In a group of its own, which can be signalled as a terminal does it.
+      const child = spawn(join(folder, "scripts/it"), wanted, {
+        env,
+        detached: true,
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+      return {
+        child,
+        closed: once(child, "close"),
+        stdout: collect(child.stdout),
+        stderr: collect(child.stderr),
+      };
+    },
+    hang: (step) => writeFileSync(join(folder, `hang-${step}`), ""),
+    release: (step) => rmSync(join(folder, `hang-${step}`)),
+    calls(words = 2) {
+      const lines = existsSync(record) ? readFileSync(record, "utf8").split("\n").filter(Boolean) : [];
+      rmSync(record, { force: true });
+      return lines.map((line) => line.split(" ").slice(0, words).join(" "));
+    },
+  };
+}
+
+async function ended({ child, closed, stdout, stderr }: Running) {
+  await closed;
+  return { status: child.exitCode, stdout: stdout(), stderr: stderr() };
+}
+
+/** The text that came out so far. */
+function collect(stream: NodeJS.ReadableStream): () => string {
+  let text = "";
+  stream.setEncoding("utf8").on("data", (part: string) => {
+    text += part;
+  });
+  return () => text;
+}
+
+/** The processes that work in a folder: everything that `prepare` starts does. */
+function inhabitants(folder: string): readonly string[] {
+  return readdirSync("/proc").filter((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readlinkSync(`/proc/${pid}/cwd`).startsWith(folder);
+    } catch {
+      return false; // gone since, or not ours to look into
+    }
+  });
+}
+
+function endIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It went first.
+  }
+}
+
+function count(text: string, pattern: RegExp): number {
+  return text.match(pattern)?.length ?? 0;
+}
+
+async function until(condition: () => boolean, complaint: () => string): Promise<void> {
+  for (const deadline = performance.now() + WAIT_MS; !condition(); await sleep(50)) {
+    assert.ok(performance.now() < deadline, complaint());
+  }
+}
