@@ -63,6 +63,8 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
   let until: Date | undefined;
   let handover = NOTHING;
   let askedAt: Instant = 0;
+  /** When all successors were heard; the addresses stay here for a moment more. */
+  let servedAt: Instant | undefined;
   /** Counts the wishes, so that what an earlier one still waits for is not done to a later. */
   let turn = 0;
   /** Whether the groups know of the wish. */
@@ -110,6 +112,7 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
 
   const handOver = async (mine: number): Promise<void> => {
     askedAt = now();
+    servedAt = undefined;
     if (masters().length === 0) return demoteAll(true);
     // Whoever asks once more, because nobody took over, has nothing new to tell yet.
     const isFirst = handover.state !== "no-taker";
@@ -127,10 +130,12 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
   const watch = (): void => {
     if (!begun) return;
     const left = masters();
-    if (left.some(({ vhost }) => vhost.leaving)) return;
+    const leaving = left.filter(({ vhost }) => vhost.leaving);
+    if (left.every(({ vhost }) => vhost.leaving?.successor)) servedAt ??= now();
+    if (leaving.length > 0) return;
     if (left.length > 0) tell({ ...NOTHING, state: "no-taker" });
     else if (handover.state === "handing-over" || handover.state === "no-taker") {
-      const tookMs = Math.round((now() - askedAt) * 10) / 10;
+      const tookMs = Math.round(((servedAt ?? now()) - askedAt) * 10) / 10;
       tell({ state: "handed-over", to: successorOf(groups), tookMs });
     }
   };
@@ -199,9 +204,9 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
   return self;
 }
 
-/** Whose advertisement made the last of our groups a backup. */
+/** Whose advertisements the groups hear now; of two families people know IPv4 better. */
 function successorOf(groups: Iterable<Group>): string | null {
-  const heard = [...groups].map(({ vhost }) => lastHeard(vhost)).filter((it) => it !== undefined);
+  const heard = [...groups].flatMap(({ vhost }) => vhost.masters[4] ?? lastHeard(vhost) ?? []);
   const [last] = heard.toSorted((a, b) => b.at - a.at);
   return last ? formatAddress(last.from) : null;
 }

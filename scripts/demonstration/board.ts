@@ -3,7 +3,6 @@
  * and everything one can do to it. What it says of itself comes from its log
  * and its `GET /status`; which addresses it has, from its kernel.
  */
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Snapshot } from "../../src/status/snapshot.js";
 import { type End, type Moment, now } from "../../test/lab/child.js";
@@ -59,8 +58,6 @@ export interface Board {
 }
 
 const ADVSKEW: { readonly [B in BoardName]: number } = { left: 0, right: 50 };
-/** Slower than any board that can serve; from 240 on, which is what maintenance will use, `check` has doubts. */
-const HANDED_OVER_ADVSKEW = 239;
 const STATUS_PORT = 8080;
 const STATUS_EVERY_MS = 200;
 
@@ -70,7 +67,6 @@ export function createBoard(lab: Lab, name: BoardName, onNote: (note: Note) => v
   let daemon: Daemon | undefined;
   let state: DaemonState = { is: "gone", since: now(), why: "not started yet" };
   let pluggedIn = true;
-  let handedOver = false;
   let status: BoardView["status"];
   let cleanup: Promise<void> = Promise.resolve();
   let closed = false;
@@ -103,27 +99,27 @@ export function createBoard(lab: Lab, name: BoardName, onNote: (note: Note) => v
       note("supervisor", `release: ${brief(line)}`);
   };
 
-  /** Until there is `carpio maintenance on`: its advskew goes up, and the other board preempts. */
-  const setHandedOver = async (on: boolean): Promise<void> => {
-    const { child } = running();
-    // Before its first answer it might not know the signal yet, and die of it.
+  /** What the button on the board does. What comes of it is in the log. */
+  const setMaintenance = async (on: boolean): Promise<void> => {
+    running();
     if (!status) throw new Error(`the daemon of ${name} has not answered yet`);
-    const advskew = on ? HANDED_OVER_ADVSKEW : ADVSKEW[name];
-    note(
-      "deed",
-      on ? `hands over: its advskew goes up to ${advskew}` : `takes back: its advskew is ${advskew} again`,
-    );
-    writeFileSync(configFile(host), configOf(name, advskew));
-    handedOver = on;
-    await child.kill("SIGHUP");
+    note("deed", on ? "hands over: carpio maintenance on" : "takes back: carpio maintenance off");
+    const command = [
+      process.execPath,
+      CARPIO,
+      "maintenance",
+      on ? "on" : "off",
+      "--config",
+      configFile(host),
+    ];
+    await host.attempt(command);
   };
 
   const start = async (): Promise<void> => {
     if (state.is !== "gone") throw new Error(`the daemon of ${name} runs already`);
     await cleanup;
     note("deed", "carpio starts");
-    handedOver = false;
-    const started = carpio(host, configOf(name, ADVSKEW[name]));
+    const started = carpio(host, configOf(name));
     daemon = started;
     state = { is: "running", since: now() };
     started.child.onLine(({ at, text }) => note("log", brief(text), at));
@@ -154,13 +150,13 @@ export function createBoard(lab: Lab, name: BoardName, onNote: (note: Note) => v
       address: host.address,
       daemon: state,
       pluggedIn,
-      handedOver,
+      handedOver: status?.snapshot.maintenance.on ?? false,
       status,
       holds: ADDRESSES.filter((address) => lab.holders.of(address).includes(name)),
     }),
     start,
-    handOver: () => setHandedOver(true),
-    takeBack: () => setHandedOver(false),
+    handOver: () => setMaintenance(true),
+    takeBack: () => setMaintenance(false),
     async kill() {
       const { child } = alive();
       note("deed", "kill -9 of the daemon");
@@ -190,13 +186,13 @@ export function createBoard(lab: Lab, name: BoardName, onNote: (note: Note) => v
         cable: !pluggedIn,
         ice: state.is === "frozen",
         daemon: state.is === "gone",
-        handedOver,
+        handedOver: status?.snapshot.maintenance.on ?? false,
       };
       if (!Object.values(wrong).includes(true)) throw new Error(`nothing is wrong with ${name}`);
       if (wrong.cable) await plugIn();
       if (wrong.ice) await thaw();
       if (wrong.daemon) await start();
-      else if (wrong.handedOver) await setHandedOver(false);
+      else if (wrong.handedOver) await setMaintenance(false);
     },
     close() {
       closed = true;
@@ -229,7 +225,7 @@ function configFile(host: Host): string {
   return join(host.directory, "carpio.toml");
 }
 
-function configOf(name: BoardName, advskew: number): string {
+function configOf(name: BoardName): string {
   return `name = "${name}"
 board = "none"
 [[carp]]
@@ -238,7 +234,7 @@ interface = "eth0"
 password = "mekmitasdigoat"
 addresses = ["${VIRTUAL_ADDRESS}/24", "${VIRTUAL_ADDRESS6}/64"]
 advbase = 1
-advskew = ${advskew}
+advskew = ${ADVSKEW[name]}
 preempt = true
 [status]
 listen = "127.0.0.1:${STATUS_PORT}"

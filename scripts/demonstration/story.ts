@@ -46,14 +46,14 @@ const bothWell = { left: "master", right: "backup" } as const;
 
 const acts: readonly Act[] = [
   {
-    title: "left hands over, as before maintenance; it serves until it hears right do so.",
+    title: "left is to be unplugged: it hands over, and serves until it hears right do so.",
     do: ({ left }) => left.handOver(),
     serves: "right",
     becomes: { left: "backup", right: "master" },
     outageAtMostMs: NOTHING,
   },
   {
-    title: "left takes back: it is preferred again, and preempts.",
+    title: "left takes back: its maintenance is off, it is preferred again, and preempts.",
     do: ({ left }) => left.takeBack(),
     serves: "left",
     becomes: bothWell,
