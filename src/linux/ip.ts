@@ -35,6 +35,7 @@ const PROMPT = "address show dev lo";
 const PROMPT_ANSWER = '[{"ifindex":1,"ifname":"lo"';
 /** Far longer than the kernel takes, and shorter than a backup's patience. */
 const DEADLINE_MS = 2_000;
+const SHOWN_CHARACTERS = 80;
 
 interface Batch {
   readonly commands: readonly string[];
@@ -52,6 +53,8 @@ interface Child {
   timer: NodeJS.Timeout | undefined;
   lines: number;
   rest: string;
+  /** Why we ended it, if we did. */
+  killedFor: string | undefined;
   exited: Promise<void>;
 }
 
@@ -105,19 +108,44 @@ function startChild(): Child {
     // Ctrl-C on a terminal is for the daemon, which still needs us on its way out.
     detached: true,
   });
+  let said: string | undefined;
   const exited = new Promise<void>((resolve) => {
-    process.once("error", () => resolve());
+    process.once("error", (error) => {
+      said = error.message;
+      resolve();
+    });
     process.once("close", () => resolve());
   });
-  const child: Child = { process, batches: [], timer: undefined, lines: 0, rest: "", exited };
+  const child: Child = {
+    process,
+    batches: [],
+    timer: undefined,
+    lines: 0,
+    rest: "",
+    killedFor: undefined,
+    exited,
+  };
   process.stdout.setEncoding("utf8");
   process.stdout.on("data", (text: string) => read(child, text));
   process.stdin.on("error", () => {});
   exited.then(() => {
     clearTimeout(child.timer);
-    for (const batch of child.batches.splice(0)) batch.resolve(unanswered(batch.commands, "ip has ended"));
+    const why = child.killedFor ?? said ?? lastWords(child);
+    for (const batch of child.batches.splice(0)) batch.resolve(unanswered(batch.commands, why));
   });
   return child;
+}
+
+/** Of an `ip` that ended by itself; where there is none, it is the shell that says so. */
+function lastWords({ batches, rest }: Child): string {
+  const said = [...(batches[0]?.said ?? []), rest].filter((line) => line !== "").join(" ");
+  if (/exec:.*\bip: not found$/.test(said)) return "ip is not installed (Debian's package iproute2)";
+  return said === "" ? "ip has ended" : `ip has ended: ${said}`;
+}
+
+function kill(child: Child, why: string): void {
+  child.killedFor ??= why;
+  child.process.kill("SIGKILL");
 }
 
 function enqueue(child: Child, commands: readonly string[]): Promise<Outcome> {
@@ -135,7 +163,9 @@ function startTimer(child: Child): void {
   clearTimeout(child.timer);
   const [first] = child.batches;
   if (!first) return;
-  const judge = () => child.batches[0] === first && child.process.kill("SIGKILL");
+  const judge = () => {
+    if (child.batches[0] === first) kill(child, `ip did not answer within ${DEADLINE_MS / 1000} s`);
+  };
   child.timer = setTimeout(() => setImmediate(judge), DEADLINE_MS);
 }
 
@@ -157,9 +187,20 @@ function readLine(child: Child, line: string): void {
     const command = batch.commands[Number(failed[1]) - batch.firstLine] ?? "";
     batch.refusals.push({ command, said: batch.said.splice(0).join(" ") });
   } else if (line.startsWith("[")) {
-    batch.answers.push(...JSON.parse(line));
+    const answers = parse(line);
+    // An answer that is missing would say that something is not there.
+    if (answers) batch.answers.push(...answers);
+    else kill(child, `ip said what is no JSON: ${line.slice(0, SHOWN_CHARACTERS)}`);
   } else {
     batch.said.push(line);
+  }
+}
+
+function parse(line: string): readonly unknown[] | undefined {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
   }
 }
 

@@ -13,6 +13,8 @@ import { isIpv6Off } from "./sysctl.js";
 export interface Parent {
   readonly name: string;
   readonly state: DeviceState | undefined;
+  /** Why it is not known whether it is there, if so: `ip` has never answered. */
+  readonly unknown: string | undefined;
   /** Why packets of these families cannot be received on it, if so. */
   deafTo(families: readonly Family[]): string | undefined;
   /** Asks the kernel, and tells `onState` what has changed. Calls are served one after the other. */
@@ -35,6 +37,7 @@ export interface ParentOptions {
 
 export function createParent({ name, ip, onPacket, onState }: ParentOptions): Parent {
   let state: DeviceState | undefined;
+  let unknown: string | undefined;
   const deaf = new Map<Family, string>();
   let wanted: ReadonlySet<Family> = new Set();
   let askedFor: readonly Address[] = [];
@@ -77,17 +80,19 @@ export function createParent({ name, ip, onPacket, onState }: ParentOptions): Pa
     asked = false;
     // A look that was under way must not open again what is closed: that would keep the daemon from ending.
     if (closed) return;
-    const { answered, answers } = await ip.run([`address show dev ${name}`]);
+    const { answered, answers, refusals } = await ip.run([`address show dev ${name}`]);
     // No answer is no news; the next review asks again.
-    if (closed || !answered) return;
-    const next = readDevice(answers[0]);
+    if (closed || (!answered && state)) return;
+    const next = answered ? readDevice(answers[0]) : undefined;
     const replaced = next?.index !== state?.index;
-    const before = JSON.stringify([state, [...deaf]]);
+    const before = all();
     state = next;
+    unknown = answered ? undefined : refusals[0]?.said;
     if (replaced) deafen();
     open();
-    if (JSON.stringify([state, [...deaf]]) !== before) await onState(next, replaced);
+    if (all() !== before) await onState(next, replaced);
   };
+  const all = (): string => JSON.stringify([state, unknown, [...deaf]]);
 
   const refresh = (): Promise<void> => {
     // One look that is still to come sees whatever has happened until then.
@@ -100,6 +105,9 @@ export function createParent({ name, ip, onPacket, onState }: ParentOptions): Pa
     name,
     get state() {
       return state;
+    },
+    get unknown() {
+      return unknown;
     },
     deafTo: (families) => families.map((family) => deaf.get(family)).find((said) => said !== undefined),
     refresh,

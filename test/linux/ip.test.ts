@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { openIp } from "../../src/linux/ip.js";
+import { replaceIp } from "./another-ip.js";
 
 test("answers and refusals belong to the commands that caused them", async () => {
   const ip = openIp();
@@ -43,3 +44,35 @@ test("after the end every command is refused, and nothing is left running", asyn
   await ip.close();
   assert.equal((await ip.run(["rule show"])).refusals.length, 1);
 });
+
+const broken = [
+  { ip: undefined, says: /^ip is not installed \(Debian's package iproute2\)$/, why: "is not installed" },
+  {
+    ip: "echo 'ip: error while loading shared libraries: libmnl.so.0' >&2; exit 127",
+    says: /^ip has ended: ip: error while loading shared libraries: libmnl\.so\.0$/,
+    why: "cannot start",
+  },
+  {
+    ip: "echo '[{\"ifindex\":'; exec sleep 60",
+    says: /^ip said what is no JSON: \[\{"ifindex":$/,
+    why: "babbles",
+  },
+  { ip: "exec sleep 60", says: /^ip did not answer within 2 s$/, why: "hangs" },
+];
+for (const { ip: script, says, why } of broken) {
+  test(`an ip that ${why}: every command is refused with the reason, and works when it can`, async (t) => {
+    const ip = openIp();
+    t.after(() => ip.close());
+    const mend = replaceIp(t, script);
+    const { answered, refusals } = await ip.run(["rule show", "address show dev lo"]);
+    assert.equal(answered, false);
+    assert.deepEqual(
+      refusals.map(({ command }) => command),
+      ["rule show", "address show dev lo"],
+    );
+    for (const { said } of refusals) assert.match(said, says);
+    mend();
+    const { answered: well, answers } = await ip.run(["rule show"]);
+    assert.deepEqual([well, answers.length > 0], [true, true]);
+  });
+}

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readEvent } from "../../src/linux/link.js";
+import { readEvent, watchLinks } from "../../src/linux/link.js";
+import { replaceIp } from "./another-ip.js";
 
 const rows = [
   { line: "2: eth0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP", is: "eth0 up" },
@@ -19,3 +20,21 @@ for (const { line, is } of rows) {
     assert.equal(event && `${event.name} ${event.what}`, is);
   });
 }
+
+test("where there is no ip, links are watched as soon as there is", async (t) => {
+  const mend = replaceIp(t, undefined);
+  let started = 0;
+  await new Promise<void>((resolve) => {
+    const watch = watchLinks(
+      () => assert.fail("nothing happens"),
+      () => {
+        started++;
+        watch.close();
+        resolve();
+      },
+    );
+    t.after(() => watch.close());
+    setTimeout(mend, 300);
+  });
+  assert.equal(started, 1);
+});
