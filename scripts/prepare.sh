@@ -119,14 +119,15 @@ modules_are_current() {
 install_modules() {
   say "installs npm packages"
   half_made=node_modules
-  run npm install --no-save --ignore-scripts --no-audit --no-fund --no-progress --loglevel=error
+  run npm install --no-save --ignore-scripts --no-audit --no-fund --no-progress --no-update-notifier --loglevel=error
   half_made=""
 }
 
 # Compares with a moment before the last build, for what was written during it.
 # Others look without taking a turn, so `prepared` is there only while nobody builds.
 build_is_current() {
-  [ -e dist/carpio.cjs ] && made_for=$(cat build/prepared 2>/dev/null) && [ "$made_for" = "$(built_for)" ] || return 1
+  made_for=$(cat build/prepared 2>/dev/null) || return 1
+  [ -e dist/carpio.cjs ] && [ "$made_for" = "$(built_for)" ] || return 1
   sources="src test scripts package.json tsconfig.json rollup.config.js LICENSE node_modules/.package-lock.json"
   newer=$(find $sources -newer build/prepared -print -quit) && [ -z "$newer" ]
 }
