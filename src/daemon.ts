@@ -208,7 +208,12 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
 
   /** Others change settings as well, and know nothing of us. */
   function reviewSettings(): void {
-    for (const name of interfaces.names) {
+    const { names } = interfaces;
+    for (const about of faults.all.keys()) {
+      const [, parent] = /^settings of (.*)$/.exec(about) ?? [];
+      if (parent !== undefined && !names.includes(parent)) faults.set(about, undefined);
+    }
+    for (const name of names) {
       const needs = groups
         .on(name)
         .map(({ config, vhost }) => ({ mac: config.mac, families: vhost.settings.families }));
@@ -219,8 +224,8 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
   }
 
   function tellSettings(parent: string, problems: readonly string[]): void {
-    const said = [...new Set(problems), ...overruledSettings()].join("; ");
-    faults.set(`settings of ${parent}`, said || undefined);
+    faults.set(`settings of ${parent}`, [...new Set(problems)].join("; ") || undefined);
+    faults.set("settings", overruledSettings().join("; ") || undefined);
   }
 
   async function refilter(): Promise<void> {

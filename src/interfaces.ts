@@ -93,7 +93,8 @@ export function createInterfaces({ ip, groups, onPacket, tune }: InterfacesOptio
     }
     place.index = state?.index;
     const deaf = parent?.deafTo(group.vhost.settings.families);
-    group.fault("interface", state ? deaf : `there is no interface ${name}`);
+    const absent = parent?.unknown ?? `there is no interface ${name}`;
+    group.fault("interface", state ? deaf : absent);
     if (!state) return;
     if (!place.prepared) {
       if (place.retired) return;

@@ -363,6 +363,17 @@ describe("several at once", { concurrency: 4, timeout: 240_000 }, () => {
       "net/ipv4/conf/all/arp_ignore is 8, wanted 0 or 1: nobody would answer ARP for a floating address";
     await left.child.waitForLine(new RegExp(`^warning: ${said}$`), DEADLINE_MS);
     assert.ok((await snapshotOf(lab.left)).faults.includes(said));
+    await lab.left.run(["sysctl", "-q", "-w", "net.ipv4.conf.all.arp_ignore=0"]);
+    await until(lab.left, ({ faults }) => faults.length === 0);
+  });
+
+  test("somebody changes a setting of the interface while a master serves: told, and put right", async () => {
+    await using lab = await Lab.open();
+    const { left } = await startPair(lab);
+    await lab.left.run(["sysctl", "-q", "-w", "net.ipv4.conf.eth0.arp_ignore=0"]);
+    await left.child.waitForLine(/eth0\/arp_ignore was 0, wanted 1: set again$/, DEADLINE_MS);
+    assert.equal((await lab.left.run(["sysctl", "-n", "net.ipv4.conf.eth0.arp_ignore"])).trim(), "1");
+    await until(lab.left, ({ faults }) => faults.length === 0);
   });
 
   test("another address of the board's own: advertisements come from there", async () => {
