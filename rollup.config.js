@@ -2,7 +2,7 @@
  * Joins build/ and the packages it uses into dist/carpio.cjs. Started by
  * scripts/build.mjs; `--configAll` puts the addons of every target inside.
  */
-import { chmodSync, existsSync, readFileSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -26,6 +26,7 @@ export default ({ configAll = false }) => ({
   },
   plugins: [
     carriedAddons(targets(configAll)),
+    carriedBoards(),
     compiledSources(),
     lazyPackages(["raw-socket", "onoff"]),
     patchedPackages(),
@@ -176,6 +177,21 @@ function carriedAddons(wanted) {
       return generated(`import { brotliDecompressSync } from "node:zlib";
 const unpack = (text) => brotliDecompressSync(Buffer.from(text, "base64"));
 export const carried = [\n${entries.join("")}];`);
+    },
+  };
+}
+
+/** Puts every board/NAME/board.toml into the bundle, in the place of src/carried-boards.ts. */
+function carriedBoards() {
+  return {
+    name: "carried-boards",
+    load(id) {
+      if (id !== join(root, "build/src/carried-boards.js")) return null;
+      const boards = readdirSync(join(root, "board"))
+        .sort()
+        .filter((name) => existsSync(join(root, "board", name, "board.toml")))
+        .map((name) => ({ name, text: read(`board/${name}/board.toml`) }));
+      return generated(`export const carriedBoards = ${JSON.stringify(boards, undefined, 2)};`);
     },
   };
 }

@@ -128,7 +128,7 @@ install_modules() {
 build_is_current() {
   made_for=$(cat build/prepared 2>/dev/null) || return 1
   [ -e dist/carpio.cjs ] && [ "$made_for" = "$(built_for)" ] || return 1
-  sources="src test scripts package.json tsconfig.json rollup.config.js LICENSE node_modules/.package-lock.json"
+  sources="src test scripts board package.json tsconfig.json rollup.config.js LICENSE node_modules/.package-lock.json"
   newer=$(find $sources -newer build/prepared -print -quit) && [ -z "$newer" ]
 }
 

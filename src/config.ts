@@ -8,13 +8,15 @@
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, resolve } from "node:path";
+import { type Driver, readBoardFile } from "./board.js";
 import { KEY_BYTES, type Signature } from "./carp/digest.js";
 import type { MasterDownRule } from "./carp/interval.js";
 import { isPath } from "./config/notation.js";
 import type { Fault, Problem } from "./config/problem.js";
 import { repeats } from "./config/repeats.js";
 import { contradictions, oddities } from "./config/rules.js";
-import type { FileTable, GroupTable } from "./config/schema.js";
+import { type FileTable, type GroupTable, TABLES } from "./config/schema.js";
+
 import { type ReadSecret, readKeys } from "./config/secrets.js";
 import { checkValues } from "./config/sketch.js";
 import { readText } from "./config/text-file.js";
@@ -30,7 +32,7 @@ export interface Config {
   readonly groups: readonly GroupConfig[];
   readonly maintenance: { readonly advskew: number };
   readonly status: StatusConfig;
-  readonly panel: { readonly driver: "onoff" | "led-class" | "simulated" | "none" };
+  readonly panel: PanelConfig;
 }
 
 /** One `[[carp]]` table: a vhid on an interface. */
@@ -68,6 +70,13 @@ export interface StatusConfig {
   readonly peers: readonly string[];
 }
 
+export interface PanelConfig {
+  /** `undefined`: the board's own. */
+  readonly driver: Driver | undefined;
+  /** What a press of five seconds ends with, for a shell; `undefined`: with the handover. */
+  readonly powerOff: string | undefined;
+}
+
 export type Parsed =
   | { readonly ok: true; readonly config: Config; readonly warnings: readonly Problem[] }
   | { readonly ok: false; readonly problems: readonly Problem[]; readonly warnings: readonly Problem[] };
@@ -94,7 +103,7 @@ export function parseConfig(text: string, options: ParseOptions): Parsed {
     return { line: lineOf(path), key: formatKey(path), found, wanted };
   };
   const faults = [
-    ...unknownKeys(source.table, []),
+    ...unknownKeys(source.table, TABLES),
     ...wrongValues,
     ...wrongSecrets,
     ...contradictions(sketch),
@@ -121,9 +130,12 @@ export function readConfig(path: string): Parsed {
   const parsed = parseConfig(text.text, { hostname: hostname(), readSecret });
   if (!parsed.ok) return parsed;
 
-  const { board, status } = parsed.config;
+  const { status } = parsed.config;
   const tokenFile = status.tokenFile === undefined ? undefined : beside(status.tokenFile);
-  const config = { ...parsed.config, board: isPath(board) ? beside(board) : board };
+  const board = isPath(parsed.config.board) ? beside(parsed.config.board) : parsed.config.board;
+  const read = isPath(board) ? readBoardFile(board) : undefined;
+  if (read?.ok === false) return { ok: false, problems: read.problems, warnings: parsed.warnings };
+  const config = { ...parsed.config, board };
   return { ...parsed, config: { ...config, status: { ...status, tokenFile } } };
 }
 
@@ -132,12 +144,7 @@ export function defaultConfigPath(exists: (path: string) => boolean = existsSync
   return exists("/boot/carpio.toml") ? "/boot/carpio.toml" : "/etc/carpio.toml";
 }
 
-/** One line: `carpio.toml:7: carp[0].vhid: found 300, wanted a whole number from 1 to 255`. */
-export function describeProblem(path: string, { line, key, found, wanted }: Problem): string {
-  const place = line === undefined ? path : `${path}:${line}`;
-  const about = key === "" || key === path ? "" : `${key}: `;
-  return `${place}: ${about}found ${found}, wanted ${wanted}`;
-}
+export { describeProblem } from "./config/problem.js";
 
 /** What a group's digests are made of. */
 export function signatureOf({ key, addresses, compat }: GroupConfig): Signature {
@@ -153,7 +160,7 @@ function toConfig(file: FileTable, keys: readonly Uint8Array[], hostname: string
     groups: file.carp.map((group, i) => toGroup(group, keys[i] ?? new Uint8Array(KEY_BYTES))),
     maintenance: file.maintenance,
     status: { listen: listen === "off" ? undefined : listen, tokenFile, peers },
-    panel: file.panel,
+    panel: { driver: file.panel.driver, powerOff: file.panel.power_off || undefined },
   };
 }
 

@@ -36,7 +36,14 @@ let folder = "";
 let bundle = "";
 
 before(() => {
-  const sources = ["src", "scripts/addons.mjs", "scripts/build.mjs", "rollup.config.js", "package.json"];
+  const sources = [
+    "src",
+    "board",
+    "scripts/addons.mjs",
+    "scripts/build.mjs",
+    "rollup.config.js",
+    "package.json",
+  ];
   if (!existsSync(built) || statSync(built).mtimeMs < Math.max(...sources.map(newestMs))) {
     execFileSync(process.execPath, [join(root, "scripts/build.mjs"), "--compiled"], { stdio: "inherit" });
   }

@@ -3,13 +3,14 @@
  * Where the line of a key is found is tried in toml-lines.test.ts.
  */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import fc from "fast-check";
 import { stringify } from "smol-toml";
 import { keyOfPassphrase } from "../src/carp/digest.js";
+import { DRIVERS } from "../src/config/board-schema.js";
 import {
   type Config,
   defaultConfigPath,
@@ -224,8 +225,8 @@ rules("keys", [
     why: "one that JavaScript knows",
     toml: `${group()}[panel]\n__proto__ = 1\nconstructor = 1\n`,
     says: [
-      "f:7: panel.__proto__: found a key that means nothing here, wanted one of driver",
-      "f:8: panel.constructor: found a key that means nothing here, wanted one of driver",
+      "f:7: panel.__proto__: found a key that means nothing here, wanted one of driver, power_off",
+      "f:8: panel.constructor: found a key that means nothing here, wanted one of driver, power_off",
     ],
   },
   {
@@ -289,7 +290,8 @@ rules("name and board", [
     toml: 'board = "rasberrypi"',
     says: [
       'f:1: board: found "rasberrypi", ' +
-        'wanted "auto", "raspberrypi", "virt", "simulated" or "none", or the path of a board.toml',
+        'wanted "auto", "raspberrypi", "raspberrypi-3", "raspberrypi-4", "raspberrypi-5", "raspberrypi-cm4", ' +
+        '"raspberrypi-zero-2-w", "simulated", "virt" or "none", or the path of a board.toml',
     ],
   },
 ]);
@@ -875,7 +877,7 @@ const left: Config = {
     tokenFile: "/etc/carpio.token",
     peers: ["http://192.0.2.3:8080"],
   },
-  panel: { driver: "onoff" },
+  panel: { driver: "onoff", powerOff: "poweroff" },
 };
 
 test("the example of the documents", () => {
@@ -897,7 +899,8 @@ test("problems in a file from Windows are on the same lines", () => {
 test("what is not written has the defaults of the example", () => {
   const config = configOf(parse(group({ addresses: both })));
   const status = { ...left.status, tokenFile: undefined, peers: [] };
-  assert.deepEqual(config, { ...left, name: "box", status });
+  const panel = { ...left.panel, driver: undefined };
+  assert.deepEqual(config, { ...left, name: "box", status, panel });
 });
 
 test("several problems at once, in the order of the file", () => {
@@ -979,12 +982,29 @@ test("a file is read with those beside it", (t) => {
   const toml = 'board = "boards/board.toml"\nstatus.token_file = "token"\n';
   writeFileSync(path, toml + group({ password: undefined, password_file: '"secret.txt"' }));
   writeFileSync(join(here, "secret.txt"), "abc\r\n");
+  mkdirSync(join(here, "boards"));
+  writeFileSync(join(here, "boards/board.toml"), 'title = "mine"\n');
 
   const config = configOf(readConfig(path));
   assert.equal(config.name, hostname());
   assert.equal(config.board, join(here, "boards/board.toml"));
   assert.equal(config.status.tokenFile, join(here, "token"));
   assert.deepEqual(config.groups[0]?.key, keyOfPassphrase("abc"));
+});
+
+test("what is wrong with the board.toml is said with its own lines", (t) => {
+  const here = folder(t);
+  const path = join(here, "carpio.toml");
+  writeFileSync(path, 'board = "./board.toml"\n');
+  const said = () => problemsOf(readConfig(path));
+  assert.deepEqual(said(), [
+    `${here}/board.toml: found no such file or directory (ENOENT), wanted a board.toml in UTF-8`,
+  ]);
+  writeFileSync(join(here, "board.toml"), 'title = "mine"\n[button]\nlime = 4\n');
+  assert.deepEqual(said(), [
+    `${here}/board.toml:2: button.line: found a button without line, wanted which line of the chip the button is on`,
+    `${here}/board.toml:3: button.lime: found a key that means nothing here, wanted line`,
+  ]);
 });
 
 test("a file that cannot be read is a problem that names it", (t) => {
@@ -1143,9 +1163,10 @@ const anyConfig = fc
     groups: fc.array(anyGroup, { maxLength: 5 }),
     raised: fc.integer({ min: 1, max: 254 }),
     port: fc.option(fc.integer({ min: 1, max: 65535 }), { nil: undefined }),
-    driver: fc.constantFrom("onoff" as const, "led-class" as const, "simulated" as const, "none" as const),
+    driver: fc.constantFrom(undefined, ...DRIVERS),
+    powerOff: fc.option(fc.stringMatching(/^[ -~]{1,40}$/), { nil: undefined }),
   })
-  .map(({ name, groups, raised, port, driver }): Config => {
+  .map(({ name, groups, raised, port, ...panel }): Config => {
     const listen = port === undefined ? undefined : { host: "::1", port };
     return {
       name,
@@ -1153,7 +1174,7 @@ const anyConfig = fc
       groups: groups.map(groupFrom),
       maintenance: { advskew: raised },
       status: { listen, tokenFile: listen && "/token", peers: ["http://192.0.2.3:8080"] },
-      panel: { driver },
+      panel,
     };
   });
 
@@ -1206,7 +1227,10 @@ function write({ name, board, groups, maintenance, status, panel }: Config): str
       ...(tokenFile === undefined ? {} : { token_file: tokenFile }),
       peers: status.peers,
     },
-    panel,
+    panel: {
+      power_off: panel.powerOff ?? "",
+      ...(panel.driver === undefined ? {} : { driver: panel.driver }),
+    },
   });
 }
 

@@ -5,6 +5,7 @@
  */
 import { isIPv4, isIPv6 } from "node:net";
 import { KEY_BYTES, keyOfPassphrase, PASSPHRASE_BYTES } from "../carp/digest.js";
+import { carriedBoards } from "../carried-boards.js";
 import { type Address, formatAddress, isMulticast, type Prefix, parseAddress } from "../wire/address.js";
 import { alternatives } from "./values.js";
 
@@ -14,9 +15,15 @@ export type Refuse = (wanted: string) => never;
 /** `off`: no status server. */
 type Listen = { readonly host: string; readonly port: number } | "off";
 
+/** A family stands for whichever of its boards this is. */
+const BOARDS = [
+  "auto",
+  ...new Set(carriedBoards.flatMap(({ name }) => [familyOf(name), name])),
+  "none",
+] as const;
+
 export const LISTEN = "host:port, such as 0.0.0.0:8080 or [::]:8080, or none";
 export const BOARD_URL = "http://HOST:PORT and nothing after it, such as http://192.0.2.3:8080";
-const BOARDS = ["auto", "raspberrypi", "virt", "simulated", "none"] as const;
 
 export function readName(text: string, refuse: Refuse): string {
   const valid = /^\P{Cc}{1,63}$/u.test(text) && text.trim() !== "";
@@ -24,8 +31,13 @@ export function readName(text: string, refuse: Refuse): string {
 }
 
 export function readBoard(text: string, refuse: Refuse): string {
-  if (isPath(text) || BOARDS.some((board) => board === text)) return text;
+  if (isPath(text) || BOARDS.includes(text)) return text;
   return refuse(`${alternatives(BOARDS)}, or the path of a board.toml`);
+}
+
+/** For a shell; nothing at all means that nothing is to be done. */
+export function readCommand(text: string, refuse: Refuse): string {
+  return /\p{Cc}/u.test(text) ? refuse("a command on one line") : text;
 }
 
 export function readPath(text: string, refuse: Refuse): string {
@@ -127,4 +139,9 @@ export function readBoardUrl(text: string, refuse: Refuse): string {
 /** A board is a name, or the path of its file. */
 export function isPath(board: string): boolean {
   return board.includes("/");
+}
+
+/** `raspberrypi-4` is one of the `raspberrypi`. */
+export function familyOf(board: string): string {
+  return board.split("-")[0] ?? board;
 }

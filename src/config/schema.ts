@@ -6,12 +6,14 @@
 import * as v from "valibot";
 import { KEY_BYTES, PASSPHRASE_BYTES } from "../carp/digest.js";
 import { ADVSKEW_MAX } from "../carp/interval.js";
+import { DRIVERS } from "./board-schema.js";
+import { oneOf, table, textThat, wholeNumber } from "./kind.js";
 import {
   BOARD_URL,
   LISTEN,
-  type Refuse,
   readBoard,
   readBoardUrl,
+  readCommand,
   readHexKey,
   readInterface,
   readListen,
@@ -22,8 +24,7 @@ import {
   readPeer,
   readPrefix,
 } from "./notation.js";
-import { isTable, type Table } from "./toml.js";
-import { alternatives } from "./values.js";
+import type { Tables } from "./unknown-keys.js";
 
 const PREFIX_LIST = 'a list of addresses with their prefix lengths, such as ["192.0.2.1/24"]';
 
@@ -63,7 +64,11 @@ const statusEntries = {
   peers: v.optional(v.array(textThat(BOARD_URL, readBoardUrl), `a list of ${BOARD_URL}`), []),
 };
 
-const panelEntries = { driver: v.optional(oneOf("onoff", "led-class", "simulated", "none"), "onoff") };
+const panelEntries = {
+  /** No default here: without it, the board's own. */
+  driver: v.optional(oneOf(...DRIVERS)),
+  power_off: v.optional(textThat("a command", readCommand), "poweroff"),
+};
 
 const fileEntries = {
   name: v.optional(textThat("a text", readName)),
@@ -79,8 +84,7 @@ export const fileTable = table(fileEntries);
 export type FileTable = v.InferOutput<typeof fileTable>;
 export type GroupTable = FileTable["carp"][number];
 
-/** Every table by its header. */
-export const TABLES: { readonly [header: string]: readonly string[] } = {
+export const TABLES: Tables = {
   "": Object.keys(fileEntries),
   carp: Object.keys(groupEntries),
   "carp.compat": Object.keys(compatEntries),
@@ -88,33 +92,3 @@ export const TABLES: { readonly [header: string]: readonly string[] } = {
   status: Object.keys(statusEntries),
   panel: Object.keys(panelEntries),
 };
-
-/** A table with these keys. The message of a missing one is what its own schema would say of nothing. */
-function table<E extends v.ObjectEntries>(entries: E) {
-  const ofMissing = (issue: v.ObjectIssue) => {
-    const missing = entries[String(issue.path?.[0]?.key)];
-    return (missing && v.safeParse(missing, undefined).issues?.[0].message) ?? "a table";
-  };
-  return v.pipe(v.custom<Table>(isTable, "a table"), v.object(entries, ofMissing));
-}
-
-function wholeNumber(from: number, to: number) {
-  const wanted = `a whole number from ${from} to ${to}`;
-  return v.pipe(v.number(wanted), v.integer(wanted), v.minValue(from, wanted), v.maxValue(to, wanted));
-}
-
-function oneOf<const T extends string>(...options: readonly T[]) {
-  return v.picklist(options, alternatives(options));
-}
-
-/** A text that `read` understands. */
-function textThat<T>(wanted: string, read: (text: string, refuse: Refuse) => T) {
-  const transform = v.rawTransform<string, T>(({ dataset, addIssue, NEVER }) => {
-    const refuse = (message: string) => {
-      addIssue({ message });
-      return NEVER;
-    };
-    return read(dataset.value, refuse);
-  });
-  return v.pipe(v.string(wanted), transform);
-}

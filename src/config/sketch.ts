@@ -38,22 +38,28 @@ export interface Checked {
 const SECRETS = ["password", "key"];
 
 export function checkValues(table: Table): Checked {
-  const result = v.safeParse(fileTable, table, { abortPipeEarly: true });
+  const { value, sketch, faults } = checkTable(fileTable, table);
+  return { file: value, sketch: sketch as Sketch, faults };
+}
+
+/** A table against any schema; `value` is `undefined` when anything in it is wrong. */
+export function checkTable<T>(schema: v.GenericSchema<unknown, T>, table: Table) {
+  const result = v.safeParse(schema, table, { abortPipeEarly: true });
   const issues = result.issues ?? [];
   return {
-    file: result.success ? result.output : undefined,
+    value: result.success ? result.output : undefined,
     sketch: withoutBroken(result.output, issues),
     faults: issues.map(faultOf),
   };
 }
 
 /** The output of a schema keeps the input where it is wrong; this takes it out. */
-function withoutBroken(output: unknown, issues: readonly v.BaseIssue<unknown>[]): Sketch {
+function withoutBroken(output: unknown, issues: readonly v.BaseIssue<unknown>[]): unknown {
   for (const path of issues.map(pathOf)) {
     const parent = path.slice(0, -1).reduce<unknown>((at, part) => (at as Table | undefined)?.[part], output);
     if (parent) Object.assign(parent, { [path.at(-1) ?? ""]: undefined });
   }
-  return output as Sketch;
+  return output;
 }
 
 function faultOf(issue: v.BaseIssue<unknown>): Fault {

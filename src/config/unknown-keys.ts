@@ -3,25 +3,29 @@
  * Knows the names of the keys only; their values are others' business.
  */
 import type { Fault } from "./problem.js";
-import { TABLES } from "./schema.js";
 import { isTable } from "./toml.js";
 import type { KeyPath } from "./toml-lines.js";
 
-export function unknownKeys(value: unknown, path: KeyPath): Fault[] {
-  if (Array.isArray(value)) return value.flatMap((item, i) => unknownKeys(item, [...path, i]));
+/** The keys of every table, by its header. */
+export type Tables = { readonly [header: string]: readonly string[] };
+
+export function unknownKeys(value: unknown, tables: Tables, path: KeyPath = []): Fault[] {
+  if (Array.isArray(value)) return value.flatMap((item, i) => unknownKeys(item, tables, [...path, i]));
   const header = path.filter((part) => typeof part === "string").join(".");
-  const known = TABLES[header];
+  const known = tables[header];
   if (!isTable(value) || !known) return [];
 
   return Object.entries(value).flatMap(([key, inner]) => {
-    if (known.includes(key)) return unknownKeys(inner, [...path, key]);
-    return [{ path: [...path, key], found: "a key that means nothing here", wanted: meant(key, known) }];
+    if (known.includes(key)) return unknownKeys(inner, tables, [...path, key]);
+    return [
+      { path: [...path, key], found: "a key that means nothing here", wanted: meant(key, known, tables) },
+    ];
   });
 }
 
 /** Keys below a header belong to it, so a key is often right but for its place. */
-function meant(key: string, known: readonly string[]): string {
-  const elsewhere = Object.keys(TABLES).filter((header) => TABLES[header]?.includes(key));
+function meant(key: string, known: readonly string[], tables: Tables): string {
+  const elsewhere = Object.keys(tables).filter((header) => tables[header]?.includes(key));
   if (elsewhere.length > 0) return `it ${elsewhere.map(placeOf).join(" or ")}`;
 
   const near = known.map((name) => ({ name, letters: distance(key.toLowerCase(), name) }));
