@@ -1,0 +1,58 @@
+/**
+ * A panel without hardware. Lamps are seen in the status, as patterns. The
+ * button is a socket in the file system: `press` and `release`, each on a
+ * line; whoever hangs up lets go.
+ *
+ *   printf 'press\nrelease\n' | nc -U /run/carpio/button
+ */
+import { mkdirSync, rmSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
+import { dirname } from "node:path";
+import { createInterface } from "node:readline";
+import type { Contact, PanelDriver } from "./driver.js";
+
+export function simulated(socketPath: string): PanelDriver {
+  return {
+    openLed: async () => ({ blinks: true, show: async () => {}, writes: () => [], close: () => {} }),
+    openContact: (_, onEdge) => listen(socketPath, onEdge),
+  };
+}
+
+function listen(path: string, onEdge: (pressed: boolean) => void): Promise<Contact> {
+  const fingers = new Set<Socket>();
+  const sockets = new Set<Socket>();
+  const put = (socket: Socket, pressed: boolean) => {
+    if (pressed) fingers.add(socket);
+    else fingers.delete(socket);
+    onEdge(fingers.size > 0);
+  };
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {});
+    socket.once("close", () => {
+      sockets.delete(socket);
+      put(socket, false);
+    });
+    createInterface({ input: socket }).on("line", (line) => {
+      if (line === "press" || line === "release") put(socket, line === "press");
+    });
+  });
+  return new Promise((resolve, reject) => {
+    server.once("error", (error) => reject(new Error(`no simulated button: ${error.message}`)));
+    try {
+      mkdirSync(dirname(path), { recursive: true });
+      // Of a program that died; only one runs at a time.
+      rmSync(path, { force: true });
+    } catch {
+      // Listening will say what is wrong.
+    }
+    server.listen(path, () => {
+      server.on("error", () => {});
+      const close = () => {
+        server.close();
+        for (const socket of sockets) socket.destroy();
+      };
+      resolve({ read: async () => fingers.size > 0, close });
+    });
+  });
+}

@@ -1,0 +1,122 @@
+/**
+ * The panel as the daemon has it, with the simulated board: views become
+ * lamps, and what is said to its socket becomes presses.
+ */
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { createConnection, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { type Board, type Driver, findBoard, noBoard } from "../../src/board.js";
+import type { View } from "../../src/panel/lamp.js";
+import { openPanel, type Panel } from "../../src/panel/panel.js";
+import { until } from "./until.js";
+
+const master: View = {
+  role: "master",
+  carp: [{ role: "master", master: null }],
+  maintenance: { on: false, handover: { state: "none" } },
+  identify: false,
+  faults: [],
+};
+
+interface Opened {
+  readonly panel: Panel;
+  readonly presses: string[];
+  readonly socket: string;
+}
+
+function open(t: TestContext, board: Board, driver?: Driver): Opened {
+  const folder = mkdtempSync(join(tmpdir(), "carpio-panel-"));
+  const presses: string[] = [];
+  const socket = join(folder, "run/button");
+  const onPress = (press: string) => presses.push(press);
+  const panel = openPanel({ board, driver, buttonSocket: socket, onPress, onChange: () => {} });
+  t.after(async () => {
+    await panel.close("replaced");
+    rmSync(folder, { recursive: true });
+  });
+  return { panel, presses, socket };
+}
+
+async function finger(t: TestContext, path: string): Promise<Socket> {
+  await until(() => existsSync(path), "the button's socket");
+  const socket = createConnection(path);
+  socket.on("error", () => {});
+  t.after(() => socket.destroy());
+  return socket;
+}
+
+test("a simulated board shows its face, and its button is pressed through a socket", async (t) => {
+  const { panel, presses, socket } = open(t, findBoard("simulated", undefined).board);
+  panel.show(master);
+  assert.deepEqual(panel.view(master), {
+    face: "master",
+    lamps: { role: { pattern: "on" }, maintenance: { pattern: "off" }, fault: { pattern: "off" } },
+    button: { pressed: false, held: false, presses: 0 },
+  });
+
+  const hand = await finger(t, socket);
+  hand.write("press\n");
+  await until(() => panel.view(master).button.pressed, "pressed");
+  hand.write("release\n");
+  await until(() => presses.length === 1, "a press");
+  assert.deepEqual(presses, ["short"]);
+  assert.deepEqual(panel.view(master).button, { pressed: false, held: false, presses: 1 });
+  assert.deepEqual(panel.faults, []);
+});
+
+test("whoever hangs up lets go; two fingers are one press", async (t) => {
+  const { panel, presses, socket } = open(t, findBoard("simulated", undefined).board);
+  const [one, two] = [await finger(t, socket), await finger(t, socket)];
+  one.write("press\n");
+  two.write("nonsense\npress\n");
+  await until(() => panel.view(master).button.pressed, "pressed");
+  one.destroy();
+  two.destroy();
+  await until(() => !panel.view(master).button.pressed, "let go");
+  assert.ok(presses.length <= 1 && panel.view(master).button.presses === 1);
+});
+
+test("held for five seconds the lamps change, and on release it is a long press", async (t) => {
+  const { panel, presses, socket } = open(t, findBoard("simulated", undefined).board);
+  const hand = await finger(t, socket);
+  hand.write("press\n");
+  await until(() => panel.view(master).face === "power-off", "the threshold");
+  assert.deepEqual(presses, []);
+  hand.write("release\n");
+  await until(() => presses.length === 1, "a press");
+  assert.deepEqual(presses, ["long"]);
+  assert.equal(panel.view(master).face, "master");
+});
+
+test("any board can be simulated", async (t) => {
+  const { panel, presses, socket } = open(t, findBoard("raspberrypi-4", undefined).board, "simulated");
+  (await finger(t, socket)).write("press\nrelease\n");
+  assert.deepEqual(Object.keys(panel.view(master).lamps), ["role", "maintenance", "fault"]);
+  assert.deepEqual([panel.faults, presses], [[], []]);
+});
+
+for (const [board, driver] of [
+  [noBoard, undefined],
+  [findBoard("raspberrypi-4", undefined).board, "none"],
+] as const) {
+  test(`${board.name} with the driver ${driver ?? board.driver} has a face and nothing else`, (t) => {
+    const { panel } = open(t, board, driver);
+    panel.show(master);
+    const button = { pressed: false, held: false, presses: 0 };
+    assert.deepEqual(panel.view(master), { face: "master", lamps: {}, button });
+    assert.deepEqual(panel.faults, []);
+  });
+}
+
+test("a panel whose hardware is not there says so of each part, and works on", async (t) => {
+  const { panel } = open(t, { ...findBoard("virt", undefined).board, name: "elsewhere" }, "led-class");
+  await until(() => panel.faults.length === 4, "four faults");
+  const [role, , , button] = panel.faults;
+  assert.match(role ?? "", /^role lamp: board\/virt\/board\.toml:\d+: found no LED carpio:green:role under /);
+  assert.match(button ?? "", /^button: board\/virt\/board\.toml:\d+: found no /);
+  panel.show(master);
+  assert.equal(panel.view({ ...master, faults: panel.faults }).face, "fault");
+});
