@@ -1,0 +1,133 @@
+/**
+ * What people solder by: pictures and tables in board/ say what board.toml and
+ * src/panel say.
+ */
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { describe, test } from "node:test";
+import { drawWiring, pinnedParts } from "../scripts/wiring.js";
+import { type Board, knownBoards, type LampName, parseBoard } from "../src/board.js";
+import { type Face, type Lamp, label, lampsOf, type RoleFace, type View } from "../src/panel/lamp.js";
+
+const boards = knownBoards().flatMap((read) => (read.ok ? [read.board] : []));
+
+/** The rows of the first table whose header has these words, without its header. */
+function table(text: string, ...columns: readonly string[]): readonly (readonly string[])[] {
+  const rows = text.split("\n").map((line) =>
+    line.startsWith("|")
+      ? line
+          .split("|")
+          .slice(1, -1)
+          .map((cell) => cell.trim())
+      : [],
+  );
+  const head = rows.findIndex((row) => columns.every((column, i) => row[i]?.startsWith(column)));
+  assert.notEqual(head, -1, `a table with ${columns.join(", ")}`);
+  const rest = rows.slice(head + 2);
+  const end = rest.findIndex((row) => row.length === 0);
+  return rest.slice(0, end === -1 ? rest.length : end);
+}
+
+function readme(board: Board): string {
+  return readFileSync(`board/${board.name}/readme.md`, "utf8");
+}
+
+describe("every board", () => {
+  for (const board of boards) {
+    const { lamps, button } = pinnedParts(board);
+
+    test(`${board.name} has a readme that names it, and says how it is asked for`, () => {
+      assert.ok(readme(board).includes(`board = "${board.name}"`));
+    });
+
+    test(`${board.name}: the picture is that of its board.toml`, () => {
+      const picture = drawWiring(board);
+      const path = `board/${board.name}/wiring.svg`;
+      assert.equal(existsSync(path), picture !== undefined);
+      if (picture !== undefined) assert.equal(readFileSync(path, "utf8"), picture, "npm run wiring");
+    });
+
+    if (button) {
+      test(`${board.name}: the table is that of its board.toml`, () => {
+        const row = ({ offset, pin, ground }: typeof button) => [offset, pin, ground].map(String);
+        const wanted = [...lamps.map(({ name, wire }) => [name, ...row(wire)]), ["button", ...row(button)]];
+        const found = table(readme(board), "part", "GPIO", "pin", "ground").map(([part = "", ...cells]) => [
+          part.split(" ")[0],
+          ...cells.slice(0, 3),
+        ]);
+        assert.deepEqual(found, wanted);
+      });
+    }
+  }
+
+  test("virt: the table is that of its board.toml", () => {
+    const virt = boards.find(({ name }) => name === "virt");
+    assert.ok(virt);
+    const lines = table(readme(virt), "part", "line").map(([part = "", line]) => [
+      part.split(" ")[0],
+      Number(line),
+    ]);
+    const { role, maintenance, fault } = virt.lamps;
+    assert.deepEqual(lines, [
+      ["role", role?.wire?.offset],
+      ["maintenance", maintenance?.wire?.offset],
+      ["fault", fault?.wire?.offset],
+      ["button", virt.button?.wire?.offset],
+    ]);
+  });
+});
+
+const panel = readFileSync("board/common/panel.md", "utf8");
+const cases: readonly (readonly LampName[])[] = [["role", "maintenance"], ["role", "fault"], ["role"]];
+
+function printed(lamp: Lamp | undefined): string {
+  return lamp?.pattern === "blink" ? lamp.stepsMs.join("/") : (lamp?.pattern ?? "");
+}
+
+/** Of a cell such as `50/1950, a wink`. */
+function pattern(cell: string): string {
+  return /^(as role|on|off|[\d/]+)/.exec(cell)?.[0] ?? cell;
+}
+
+describe("the label in panel.md is that of the code", () => {
+  test("three lamps", () => {
+    const rows = table(panel, "what it means", "`face`", "role", "maintenance", "fault");
+    const found = rows.map(([, face, ...lamps]) => [face, ...lamps.map(pattern)]);
+    const wanted = Object.entries(label).map(([face, { role, maintenance, fault }]) => [
+      `\`${face}\``,
+      ...[role, maintenance, fault].map((lamp) => (lamp === "as role" ? lamp : printed(lamp))),
+    ]);
+    assert.deepEqual(found, wanted);
+  });
+
+  test("two lamps and one", () => {
+    const rows = table(panel, "`face`", "role and maintenance", "role and fault", "role alone");
+    assert.equal(rows.length, Object.keys(label).length);
+    for (const [face = "", ...cells] of rows) {
+      for (const [i, cell] of cells.entries()) {
+        const names = cases[i] ?? [];
+        // "as role" is whatever the role is.
+        const words = cell.split(", ").slice(0, names.length).map(pattern);
+        for (const role of ["starting", "backup", "master", "mixed"] as const) {
+          const lamps = lampsOf(face.replaceAll("`", "") as Face, { role: viewed(role) } as View, names);
+          const wanted = words.map((word) => (word === "as role" ? printed(label[role].role as Lamp) : word));
+          assert.deepEqual(
+            names.map((name) => printed(lamps[name])),
+            wanted,
+            `${face} on ${names}`,
+          );
+        }
+      }
+    }
+  });
+});
+
+test("the board that panel.md begins with has nothing wrong with it", () => {
+  const [, example = ""] = /^```toml\n([\s\S]*?)^```/m.exec(panel) ?? [];
+  const read = parseBoard(example, { name: "mine", file: "board.toml" });
+  assert.deepEqual(read.ok ? Object.keys(read.board.lamps) : read.problems, ["role", "maintenance"]);
+});
+
+function viewed(role: RoleFace): View["role"] {
+  return role === "starting" ? "init" : role;
+}
