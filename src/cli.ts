@@ -7,9 +7,10 @@ import { readFile } from "node:fs/promises";
 import { setPriority } from "node:os";
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { type Config, defaultConfigPath, describeProblem, readConfig } from "./config.js";
-import { startDaemon } from "./daemon.js";
+import { type Daemon, startDaemon } from "./daemon.js";
 import { runDecode } from "./decode.js";
 import { listenTo } from "./linux/listen.js";
+import { runShell } from "./linux/power.js";
 import { createLog, TOPICS, type Topic } from "./log.js";
 import { askMaintenance, boardUrl, type Outcome, readDuration, showStatus } from "./operate.js";
 import { releaseLeftovers } from "./release.js";
@@ -78,14 +79,20 @@ async function run({ config: path, topics }: Options): Promise<number> {
     log.debug("linux", () => "cannot raise the priority of this process");
   }
   const signals = signalQueue();
-  const daemon = await startDaemon(config, log).catch((error: unknown) => {
+  let current = config;
+  const onPowerOff = () => {
+    if (current.panel.powerOff) signals.add("power-off");
+    else log.warn("the button was held, and panel.power_off is empty: the board stays on");
+  };
+  const daemon = await startDaemon(config, log, onPowerOff).catch((error: unknown) => {
     process.stderr.write(`carpio: ${error instanceof Error ? error.message : error}\n`);
   });
   if (!daemon) return FAILED;
 
-  for (let current = config; ; ) {
-    const signal = await signals.next();
-    if (signal !== "SIGHUP") break;
+  for (;;) {
+    const wish = await signals.next();
+    if (wish === "power-off") return turnOff(daemon, current);
+    if (wish !== "SIGHUP") break;
     const next = load(path);
     if (next && isCutShort(next, current)) log.warn(`${path}: found no [[carp]], wanted one: cut short?`);
     else if (next) {
@@ -97,6 +104,15 @@ async function run({ config: path, topics }: Options): Promise<number> {
   }
   await daemon.stop("shutting down");
   return DONE;
+}
+
+/** The other boards serve before the power goes. */
+async function turnOff(daemon: Daemon, { panel }: Config): Promise<number> {
+  await daemon.stop("power off, by the button", "powered-off");
+  const problem = panel.powerOff && (await runShell(panel.powerOff));
+  if (!problem) return DONE;
+  process.stderr.write(`carpio: panel.power_off: ${problem}\n`);
+  return FAILED;
 }
 
 /** A file that an editor has just emptied must not cost every address; who wants that stops the daemon. */
@@ -211,29 +227,33 @@ function readOptions(args: readonly string[]): Options | string {
   }
 }
 
+/** What the daemon is asked for from outside. */
+type Wish = NodeJS.Signals | "power-off";
+
 interface Signals {
-  next(): Promise<NodeJS.Signals>;
+  next(): Promise<Wish>;
+  add(wish: Wish): void;
   /** Resolves when somebody wants an end, whatever is still being done. */
   readonly end: Promise<void>;
 }
 
 /** Signals one after the other: a reload is finished before the next begins. */
 function signalQueue(): Signals {
-  const queued: NodeJS.Signals[] = [];
+  const queued: Wish[] = [];
   let waiter: (() => void) | undefined;
   let onEnd: () => void;
   const end = new Promise<void>((resolve) => {
     onEnd = resolve;
   });
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
-    process.on(signal, () => {
-      queued.push(signal);
-      if (signal !== "SIGHUP") onEnd();
-      waiter?.();
-    });
-  }
+  const add = (wish: Wish): void => {
+    queued.push(wish);
+    if (wish !== "SIGHUP") onEnd();
+    waiter?.();
+  };
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, add);
   return {
     end,
+    add,
     async next() {
       if (queued.length === 0) {
         await new Promise<void>((resolve) => {
@@ -242,7 +262,7 @@ function signalQueue(): Signals {
       }
       // Whoever wants it to end does not care for what was asked before.
       const all = queued.splice(0);
-      return all.find((signal) => signal !== "SIGHUP") ?? "SIGHUP";
+      return all.find((wish) => wish !== "SIGHUP") ?? "SIGHUP";
     },
   };
 }

@@ -12,6 +12,7 @@ import { ourClaim } from "./carp/vhost.js";
 import { createClock } from "./clock.js";
 import type { Config, GroupConfig } from "./config.js";
 import { createFaults } from "./faults.js";
+import { createFrontPanel, type FrontPanel } from "./front-panel.js";
 import { createGroup, type Group, leaseSeconds, type RoleChange, settingsOf } from "./group.js";
 import { createGroups } from "./groups.js";
 import { createInterfaces } from "./interfaces.js";
@@ -46,7 +47,7 @@ export interface Daemon {
   /** Takes over another configuration; groups that did not change notice nothing. */
   reload(config: Config): Promise<void>;
   /** Hands everything over, puts everything back, and ends; also in the middle of a reload. */
-  stop(why: string): Promise<void>;
+  stop(why: string, end?: "stopped" | "powered-off"): Promise<void>;
 }
 
 const EVENTS_KEPT = 100;
@@ -62,8 +63,11 @@ const REVIEW_DEVICES_MS = 60_000;
 const eventsWhileHolding: readonly LinkEvent["what"][] = ["up", "address"];
 const eventsWhileIdle: readonly LinkEvent["what"][] = ["down", "address-gone"];
 
-/** Starts the daemon. Throws a sentence when another one runs here already. */
-export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
+/**
+ * Starts the daemon. Throws a sentence when another one runs here already.
+ * `onPowerOff`: somebody held the button; stop it, and turn the power off.
+ */
+export async function startDaemon(initial: Config, log: Log, onPowerOff: () => void): Promise<Daemon> {
   const lock = await takeLock();
   if ("heldBy" in lock) throw new Error(`carpio is running here already, as ${lock.heldBy}`);
 
@@ -81,7 +85,8 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
   });
   const sender = openSender();
   const prefilter = createPrefilter();
-  const faults = createFaults(log);
+  let shown: FrontPanel | undefined;
+  const faults = createFaults(log, "", () => shown?.show());
   const groups = createGroups();
   const ownDigests = createOwnDigests();
   const reception = createReception({ groups, ownDigests, log, now: clock.now });
@@ -95,6 +100,7 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
     log,
     faults,
     now: clock.now,
+    onChange: () => shown?.show(),
   });
   const events: RoleChange[] = [];
   let config = initial;
@@ -144,6 +150,7 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
       onChange() {
         alarm.rearm();
         maintenance.watch();
+        shown?.show();
       },
     });
     groups.add(group);
@@ -306,6 +313,7 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
       uptimeSeconds: (performance.now() - startedAt) / 1000,
       groups: [...groups],
       maintenance: maintenance.snapshot(),
+      panel: panel.snapshot(),
       macOf: (name) => interfaces.macOf(name) ?? "",
       dropped: reception.dropped,
       prefilter: await prefilter.counters(),
@@ -317,7 +325,10 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
 
   // ---- Start, reload, stop -------------------------------------------------
 
+  // Before its lamps show anything.
   await maintenance.resume();
+  const panel = createFrontPanel({ config, groups, faults, maintenance, onPowerOff });
+  shown = panel;
   for (const wanted of config.groups) addGroup(wanted);
   const watch = watchLinks(onLinkEvent, () => {
     interfaces.review();
@@ -357,9 +368,10 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
       if (stopping) return;
       if (!isDeepStrictEqual(before.status.listen, next.status.listen)) serve();
       takeToken();
+      await panel.reconfigure(next);
       log.info(`configuration read again: ${countOf(groups.size)}`);
     },
-    async stop(why) {
+    async stop(why, end = "stopped") {
       if (stopping) return;
       stopping = true;
       for (const timer of reviews) clearInterval(timer);
@@ -377,7 +389,7 @@ export async function startDaemon(initial: Config, log: Log): Promise<Daemon> {
       watch.close();
       server?.close();
       sender.close();
-      await Promise.all([guard.dismiss(), prefilter.unload(), ip.close()]);
+      await Promise.all([panel.close(end), guard.dismiss(), prefilter.unload(), ip.close()]);
       restoreSettings(changed);
       changed = {};
       removeLeftover();

@@ -7,17 +7,17 @@ import type { Log } from "./log.js";
 export interface Faults {
   /** By what each is about. */
   readonly all: ReadonlyMap<string, string>;
-  /** `said` is a sentence, or `undefined` when all is well. Answers whether that is news. */
-  set(about: string, said: string | undefined): boolean;
+  /** `said` is a sentence, or `undefined` when all is well. */
+  set(about: string, said: string | undefined): void;
 }
 
 /** `subject` opens every line in the log. */
-export function createFaults(log: Log, subject = ""): Faults {
+export function createFaults(log: Log, subject = "", onChange: () => void = () => {}): Faults {
   const all = new Map<string, string>();
   return {
     all,
     set(about, said) {
-      if (all.get(about) === said) return false;
+      if (all.get(about) === said) return;
       if (said === undefined) {
         all.delete(about);
         log.info(`${subject}${about}: well again`);
@@ -25,7 +25,7 @@ export function createFaults(log: Log, subject = ""): Faults {
         all.set(about, said);
         log.warn(`${subject}${said}`);
       }
-      return true;
+      onChange();
     },
   };
 }

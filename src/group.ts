@@ -145,7 +145,7 @@ export function createGroup(options: GroupOptions): Group {
     foreign: 0,
   };
   const name = `carp ${config.vhid} on ${config.interface}`;
-  const faults = createFaults(log, `${name}: `);
+  const faults = createFaults(log, `${name}: `, options.onChange);
 
   const handle = (event: VhostEvent): void => {
     const before = vhost;
@@ -274,7 +274,7 @@ export function createGroup(options: GroupOptions): Group {
   };
 
   const fault = (about: string, said: string | undefined): void => {
-    if (faults.set(about, said)) options.onChange();
+    faults.set(about, said);
   };
 
   const settled = async (): Promise<void> => {

@@ -44,6 +44,7 @@ export interface MaintenanceOptions {
   readonly log: Log;
   readonly faults: Faults;
   readonly now: () => Instant;
+  readonly onChange: () => void;
 }
 
 type Handover = MaintenanceSnapshot["handover"];
@@ -58,7 +59,7 @@ const ASK_AGAIN_MS = 10_000;
 const NOTHING: Handover = { state: "none", to: null, tookMs: null };
 
 export function createMaintenance(options: MaintenanceOptions): Maintenance {
-  const { groups, state, log, faults, now } = options;
+  const { groups, state, log, faults, now, onChange } = options;
   let wish: Wish = { maintenance: false, since: null, forSeconds: null };
   let until: Date | undefined;
   let handover = NOTHING;
@@ -84,6 +85,7 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
   const tell = (next: Handover): void => {
     if (next.state === handover.state) return;
     handover = next;
+    onChange();
     if (!isUnderWay()) for (const resolve of waiting.splice(0)) resolve();
     if (next.state === "handed-over") log.info(`maintenance: handed over to ${next.to} in ${next.tookMs} ms`);
     if (next.state === "no-taker") log.warn("maintenance: nobody else serves, so this board does");
@@ -170,6 +172,7 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
       // What is left of its time is not known without a clock, so it begins anew.
       begin(kept.forSeconds);
       begun = true;
+      onChange();
     },
     async set(on, { by, forSeconds = null }) {
       turn++;
@@ -181,6 +184,7 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
       wish = { maintenance: on, since: on ? new Date().toISOString() : null, forSeconds };
       log.info(`maintenance: ${on ? "on" : "off"}, by ${by}`);
       if (!on) tell(NOTHING);
+      onChange();
       await keep(wish);
       if (mine !== turn) return outcome();
       if (on) {

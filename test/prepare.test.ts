@@ -260,7 +260,7 @@ afterEach(() => {
 function makeProject(then = "echo prepared"): Project {
   const folder = mkdtempSync(join(tmpdir(), "carpio-prepare-test-"));
   folders.push(folder);
-  for (const each of ["scripts", "src", "test", "tools"]) mkdirSync(join(folder, each));
+  for (const each of ["scripts", "src", "test", "board", "tools"]) mkdirSync(join(folder, each));
   const files = ["package.json", "package-lock.json", "tsconfig.json", "rollup.config.js", "LICENSE"];
   for (const each of [...files, "scripts/prepare.sh"]) cpSync(join(root, each), join(folder, each));
   const executable = (name: string, text: string): void =>

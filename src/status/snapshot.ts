@@ -6,6 +6,7 @@ import { lastHeard, ourClaim, type Role } from "../carp/vhost.js";
 import type { Config } from "../config.js";
 import type { Counters, Group, RoleChange } from "../group.js";
 import type { FilterCounters } from "../linux/prefilter.js";
+import type { PanelView } from "../panel/panel.js";
 import { formatAddress, formatPrefix } from "../wire/address.js";
 
 /** DESIGN's contract: fields may be added, never renamed. */
@@ -18,6 +19,7 @@ export interface Snapshot {
   readonly maintenance: MaintenanceSnapshot;
   readonly demotion: { readonly advskew: number; readonly reasons: readonly string[] };
   readonly carp: readonly GroupSnapshot[];
+  readonly panel: PanelView;
   /** Packets that no group is to blame for, and what the kernel dropped before we saw it. */
   readonly dropped: { readonly [reason in keyof Counters]?: number };
   readonly prefilter: FilterCounters | null;
@@ -77,6 +79,7 @@ export interface Observed {
   readonly uptimeSeconds: number;
   readonly groups: readonly Group[];
   readonly maintenance: MaintenanceSnapshot;
+  readonly panel: PanelView;
   /** The MAC of an interface, as far as it is known. */
   readonly macOf: (name: string) => string;
   readonly dropped: Snapshot["dropped"];
@@ -102,6 +105,7 @@ export function takeSnapshot(observed: Observed): Snapshot {
       reasons: [...new Set(reasons.map(({ reason }) => reason))],
     },
     carp: groups,
+    panel: observed.panel,
     dropped: observed.dropped,
     prefilter: observed.prefilter ?? null,
     faults: [...observed.faults, ...groups.flatMap(({ faults }) => faults)],

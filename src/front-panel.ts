@@ -1,0 +1,101 @@
+/**
+ * The panel at work: it shows how the board stands, and a press of its button
+ * hands over or takes back. Which lamp says what is the panel's own business.
+ */
+import { join } from "node:path";
+import { findBoard } from "./board.js";
+import { lastHeard } from "./carp/vhost.js";
+import type { Config } from "./config.js";
+import type { Faults } from "./faults.js";
+import type { Group } from "./group.js";
+import type { Maintenance } from "./maintenance.js";
+import type { View } from "./panel/lamp.js";
+import { openPanel, type Panel, type PanelView } from "./panel/panel.js";
+import type { Press } from "./panel/press.js";
+import { runtimeDirectory } from "./runtime.js";
+import { overallRole } from "./status/snapshot.js";
+
+export interface FrontPanel {
+  snapshot(): PanelView;
+  /** Something may look different now. */
+  show(): void;
+  /** Another board or driver, if so. */
+  reconfigure(config: Config): Promise<void>;
+  close(end: "stopped" | "powered-off"): Promise<void>;
+}
+
+export interface FrontPanelOptions {
+  readonly config: Config;
+  readonly groups: Iterable<Group>;
+  readonly faults: Faults;
+  readonly maintenance: Maintenance;
+  /** The button was held: hand over, and let somebody turn the power off. */
+  readonly onPowerOff: () => void;
+}
+
+/** Many groups may change in one turn of the loop, and a lamp can wait for some milliseconds. */
+const SHOW_MS = 10;
+/** Not worth a red lamp: everything works without it. */
+const MINOR = "prefilter";
+
+export function createFrontPanel(options: FrontPanelOptions): FrontPanel {
+  const { groups, faults, maintenance, onPowerOff } = options;
+  let { config } = options;
+  let showing: NodeJS.Timeout | undefined;
+
+  const onPress = (press: Press): void => {
+    if (press === "long") onPowerOff();
+    // A second press during a handover calls it back.
+    else maintenance.set(!maintenance.snapshot().on, { by: "the button" });
+  };
+
+  const show = (): void => {
+    showing ??= setTimeout(() => {
+      showing = undefined;
+      faults.set("panel", panel.faults.join("; ") || undefined);
+      panel.show(view());
+    }, SHOW_MS);
+  };
+
+  const view = (): View => {
+    const carp = [...groups].map(({ vhost }) => ({
+      role: vhost.role,
+      master: vhost.role === "backup" ? (lastHeard(vhost) ?? null) : null,
+    }));
+    const own = [...groups].flatMap((group) => [...group.faults.values()]);
+    const all = [...faults.all].filter(([about]) => about !== MINOR).map(([, said]) => said);
+    return {
+      role: overallRole(carp.map(({ role }) => role)),
+      carp,
+      maintenance: maintenance.snapshot(),
+      identify: false,
+      faults: [...all, ...own],
+    };
+  };
+
+  const open = (): Panel => {
+    const { board, fault } = findBoard(config.board);
+    faults.set("board", fault);
+    const buttonSocket = join(runtimeDirectory(), "button");
+    return openPanel({ board, driver: config.panel.driver, buttonSocket, onPress, onChange: show });
+  };
+
+  let panel = open();
+  show();
+  return {
+    snapshot: () => panel.view(view()),
+    show,
+    async reconfigure(next) {
+      const same = config.board === next.board && config.panel.driver === next.panel.driver;
+      config = next;
+      if (same) return;
+      await panel.close("replaced");
+      panel = open();
+      show();
+    },
+    async close(end) {
+      clearTimeout(showing);
+      await panel.close(end);
+    },
+  };
+}

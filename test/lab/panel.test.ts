@@ -1,0 +1,152 @@
+/**
+ * The panel of a running board: the simulated button is pressed as people press
+ * a button, and the lamps in the status say what the label on the case says.
+ * Real lines and a real button are in test/emulated.
+ */
+import assert from "node:assert/strict";
+import { connect, type Socket } from "node:net";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Snapshot } from "../../src/status/snapshot.js";
+import {
+  ADVSKEWS,
+  assertNothingLost,
+  boardConfig,
+  CONTROL,
+  lossesDuring,
+  ROLE_DEADLINE_MS,
+  type Sides,
+} from "./boards.js";
+import { DEADLINE_MS, FLOATING, servedBy, until } from "./evidence.js";
+import type { Host } from "./host.js";
+import { Lab } from "./lab.js";
+import { becomeLabRoot } from "./namespace.js";
+import { carpio, type Daemon } from "./peers.js";
+
+await becomeLabRoot();
+
+/** How long a finger stays: longer than a contact bounces, and less than a second. */
+const FINGER_MS = 200;
+
+describe("a board with lamps and a button", { concurrency: 2, timeout: 240_000 }, () => {
+  test("a press hands over, the lamps say when it is safe, and another press takes back", async () => {
+    await using lab = await Lab.open({ boards: ["left", "right", CONTROL] });
+    await startPanels(lab);
+    const losses = await lossesDuring(lab, FLOATING, async () => {
+      await press(lab.left);
+      await until(lab.left, shows("safe"));
+      await servedBy(lab, ["right"]);
+      await until(lab.right, shows("master"));
+      const { panel } = await until(lab.left, shows("safe"));
+      assert.deepEqual(panel.lamps, {
+        role: { pattern: "blink", stepsMs: [50, 1950] },
+        maintenance: { pattern: "on" },
+        fault: { pattern: "off" },
+      });
+      assert.equal(panel.button.presses, 1);
+
+      await press(lab.left);
+      await until(lab.left, shows("master"));
+      await servedBy(lab, ["left"]);
+    });
+    assertNothingLost(losses);
+  });
+
+  test("nobody takes over: the lamps say so, until somebody does", async () => {
+    await using lab = await Lab.open();
+    const left = panelBoard(lab.left, "left");
+    await left.enters("master", ROLE_DEADLINE_MS);
+    await press(lab.left);
+    const { panel } = await until(lab.left, shows("no-taker"));
+    assert.deepEqual(panel.lamps.fault, { pattern: "on" });
+    panelBoard(lab.right, "right");
+    await until(lab.left, shows("safe"), ROLE_DEADLINE_MS);
+  });
+
+  test("held: the lamps change under the finger; when it lets go the board hands over and powers off", async () => {
+    await using lab = await Lab.open({ boards: ["left", "right", CONTROL] });
+    const { left } = await startPanels(lab);
+    const losses = await lossesDuring(lab, FLOATING, async () => {
+      const finger = await touch(lab.left);
+      finger.write("press\n");
+      await until(lab.left, shows("power-off"));
+      await servedBy(lab, ["left"]);
+      finger.end("release\n");
+      const { status } = await left.child.ended;
+      assert.equal(status, 0);
+      await servedBy(lab, ["right"]);
+    });
+    assertNothingLost(losses);
+    assert.equal(await lab.left.run(["cat", join(lab.left.directory, "off")]), "powered off\n");
+  });
+
+  test("a fault lights the red lamp, and it goes out when all is well", async () => {
+    await using lab = await Lab.open();
+    const left = panelBoard(lab.left, "left");
+    await left.enters("master", ROLE_DEADLINE_MS);
+    await lab.left.run(["sysctl", "-q", "-w", "net.ipv4.conf.all.arp_ignore=8"]);
+    const { panel } = await until(lab.left, shows("fault"));
+    assert.deepEqual(panel.lamps.role, { pattern: "on" }, "it serves all the same");
+    await lab.left.run(["sysctl", "-q", "-w", "net.ipv4.conf.all.arp_ignore=0"]);
+    await until(lab.left, shows("master"));
+  });
+
+  test("a button that is stuck is a fault and no press", async () => {
+    await using lab = await Lab.open();
+    const left = panelBoard(lab.left, "left");
+    await left.enters("master", ROLE_DEADLINE_MS);
+    const finger = await touch(lab.left);
+    finger.write("press\n");
+    const { faults } = await until(lab.left, (it) => it.faults.length > 0, 60_000);
+    assert.match(faults.join(), /button/);
+    finger.end();
+    await until(lab.left, ({ panel }) => !panel.button.pressed);
+    await servedBy(lab, ["left"]);
+    assert.equal(left.child.running, true);
+  });
+});
+
+function shows(face: Snapshot["panel"]["face"]): (snapshot: Snapshot) => boolean {
+  return ({ panel }) => panel.face === face;
+}
+
+async function startPanels(lab: Lab): Promise<Sides<Daemon>> {
+  const left = panelBoard(lab.left, "left");
+  const right = panelBoard(lab.right, "right");
+  await until(lab.left, shows("master"), ROLE_DEADLINE_MS);
+  await until(lab.right, shows("backup"), ROLE_DEADLINE_MS);
+  return { left, right };
+}
+
+function panelBoard(host: Host, name: "left" | "right"): Daemon {
+  const off = join(host.directory, "off");
+  const panel = `[panel]\ndriver = "simulated"\npower_off = "echo powered off >${off}"\n`;
+  const config = boardConfig(name, [{ advskew: ADVSKEWS[name] }]).replace(
+    'board = "none"',
+    'board = "simulated"',
+  );
+  return carpio(host, config.replace("[status]", `${panel}[status]`));
+}
+
+/** A finger on the button of a board. */
+async function touch(host: Host): Promise<Socket> {
+  const path = `/proc/${host.namespace.pid}/root/run/carpio/button`;
+  for (let attempts = 1; ; attempts++) {
+    const socket = connect(path);
+    const touched = await new Promise<boolean>((resolve) => {
+      socket.once("connect", () => resolve(true));
+      socket.once("error", () => resolve(false));
+    });
+    if (touched) return socket;
+    assert.ok(attempts < DEADLINE_MS / 100, `no button at ${path}`);
+    await sleep(100);
+  }
+}
+
+async function press(host: Host): Promise<void> {
+  const finger = await touch(host);
+  finger.write("press\n");
+  await sleep(FINGER_MS);
+  finger.end("release\n");
+}
