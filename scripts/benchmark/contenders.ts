@@ -8,7 +8,6 @@ import type { Host } from "../../test/lab/host.js";
 import {
   carpio,
   carpioDoes,
-  configFile,
   type Daemon,
   KEEPALIVED_HANDOVER_FILE,
   keepalived,
@@ -44,7 +43,6 @@ interface CarpioSettings {
   readonly mac: "virtual" | "interface";
 }
 
-const MAINTENANCE_ADVSKEW = 240;
 const nothing = async (): Promise<void> => undefined;
 
 export const contenders: readonly Contender[] = [
@@ -107,12 +105,7 @@ function carpioPair(name: string, settings: CarpioSettings): Contender {
     calmMs: Math.max(2 * 1000 * settings.advbase, 500),
     start: (host, rank) => start(host, rank, [VIRTUAL_ADDRESS]),
     startGroups: (host, rank, groups) => [start(host, rank, numbers(groups).map(groupAddress))],
-    // What an operator can do until there is `carpio maintenance on`.
-    handOver: async ({ host, child }) => {
-      const lessEager = carpioConfig(host, { ...common, advskew: MAINTENANCE_ADVSKEW }, [VIRTUAL_ADDRESS]);
-      await writeFile(configFile(host), lessEager);
-      await child.kill("SIGHUP");
-    },
+    handOver: async ({ host }) => void (await carpioDoes(host, "maintenance", "on")),
     afterCrash: async ({ host }) => void (await carpioDoes(host, "release")),
   };
 }

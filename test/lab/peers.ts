@@ -133,7 +133,8 @@ export function carpio(host: Host, toml: string, ...more: readonly string[]): Da
 
 /** Any other command of the bundle, such as `release`, run to its end on a host where `carpio` was started. */
 export async function carpioDoes(host: Host, command: string, ...more: readonly string[]): Promise<string> {
-  const config = ["release", "check", "decode"].includes(command) ? ["--config", configFile(host)] : [];
+  const reads = ["release", "check", "decode", "status", "maintenance"];
+  const config = reads.includes(command) ? ["--config", configFile(host)] : [];
   return host.run(carpioCommand(command, ...more, ...config), carpioEnvironment(host));
 }
 
