@@ -7,7 +7,7 @@ import { cpus, loadavg, release } from "node:os";
 import { parseArgs } from "node:util";
 import { becomeLabRoot, labPower } from "../test/lab/namespace.js";
 import { type Case, cases, type Measured, play } from "./benchmark/cases.js";
-import { type Contender, contenders } from "./benchmark/contenders.js";
+import { type Contender, contenders, isRanked } from "./benchmark/contenders.js";
 import {
   type CaseRecord,
   type CostRecord,
@@ -49,7 +49,8 @@ async function bench(choice: Choice): Promise<number> {
   closeSync(openSync(OUTPUT, "a"));
   const played: CaseRecord[] = [];
   for (const each of choice.cases) {
-    for (const contender of choice.contenders) played.push(await playRuns(each, contender, choice.runs));
+    const able = choice.contenders.filter((contender) => each.to === "right" || isRanked(contender));
+    for (const contender of able) played.push(await playRuns(each, contender, choice.runs));
   }
   const costs: CostRecord[] = [];
   for (const contender of choice.cost ? choice.contenders : []) {

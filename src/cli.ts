@@ -20,6 +20,8 @@ const DONE = 0;
 const FAILED = 1;
 const USAGE = 64;
 const BAD_CONFIG = 78;
+/** Whoever is asked to end while it starts may finish its start for so long. */
+const START_MS = 1_500;
 /** The nicest a process can be to itself: advertisements are worth more than anything else on the board. */
 const FIRST_IN_LINE = -20;
 
@@ -84,9 +86,16 @@ async function run({ config: path, topics }: Options): Promise<number> {
     if (current.panel.powerOff) signals.add("power-off");
     else log.warn("the button was held, and panel.power_off is empty: the board stays on");
   };
-  const daemon = await startDaemon(config, log, onPowerOff).catch((error: unknown) => {
+  const started = startDaemon(config, log, onPowerOff).catch((error: unknown) => {
     process.stderr.write(`carpio: ${error instanceof Error ? error.message : error}\n`);
+    return undefined;
   });
+  // A start that a kernel holds up is left to the guard.
+  const late = signals.end.then(
+    () => new Promise<"late">((resolve) => setTimeout(resolve, START_MS, "late")),
+  );
+  const daemon = await Promise.race([started, late]);
+  if (daemon === "late") return DONE;
   if (!daemon) return FAILED;
 
   for (;;) {
@@ -129,9 +138,9 @@ async function check({ config: path }: Options): Promise<number> {
 
 async function release({ config: path }: Options): Promise<number> {
   const config = load(path);
-  if (!config) return BAD_CONFIG;
-  const problem = await releaseLeftovers(config, (line) => process.stderr.write(`${line}\n`));
-  if (problem === undefined) return DONE;
+  // What a crash left behind is cleared away also when the file is bad; only the farewell needs its keys.
+  const problem = await releaseLeftovers(config?.groups ?? [], (line) => process.stderr.write(`${line}\n`));
+  if (problem === undefined) return config ? DONE : BAD_CONFIG;
   process.stderr.write(`carpio: ${problem}\n`);
   return FAILED;
 }

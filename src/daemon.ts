@@ -108,6 +108,8 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
   let server: { close(): void } | undefined;
   let stopping = false;
   let noting = false;
+  /** About to be looked at: one look sees whatever has happened until then. */
+  const looking = new Set<Group>();
   let token: string | undefined;
 
   // ---- Groups --------------------------------------------------------------
@@ -142,6 +144,10 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
       log,
       now: clock.now,
       onSigned: ownDigests.add,
+      // Half a router serves nobody: all groups move together, as for a link that is lost.
+      onSending: (reason, advskew) => {
+        for (const each of groups) each.handle({ kind: "demote", reason, advskew });
+      },
       onRoleChange: (change) => {
         events.unshift(change);
         events.splice(EVENTS_KEPT);
@@ -191,7 +197,10 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
 
   /** Whoever was stopped for long finds out first that it is master no more, or it would claim addresses again. */
   function lookAgain(group: Group): void {
+    if (looking.has(group)) return;
+    looking.add(group);
     alarm.afterQueue(() => {
+      looking.delete(group);
       if (group.deadline() <= clock.now()) group.handle({ kind: "wake" });
       group.holder.check();
     });

@@ -61,6 +61,8 @@ export interface GroupOptions {
   /** A digest of our own making, so that it is known when it comes back. */
   readonly onSigned: (digest: Uint8Array, family: Family) => void;
   readonly onRoleChange: (change: RoleChange) => void;
+  /** It cannot send, or can again (0): a reason for all groups of this board to be less eager. */
+  readonly onSending: (reason: string, advskew: number) => void;
   /** State or deadline may be other than before. */
   readonly onChange: () => void;
 }
@@ -169,7 +171,7 @@ export function createGroup(options: GroupOptions): Group {
     failures = 0;
     successes = 0;
     fault("sending", undefined);
-    handle({ kind: "demote", reason: sendingFails(), advskew: 0 });
+    options.onSending(sendingFails(), 0);
   };
 
   const sendingFails = (): string => `cannot send on ${config.interface}`;
@@ -261,7 +263,7 @@ export function createGroup(options: GroupOptions): Group {
       failures++;
       if (failures < SEND_FAILURES) return;
       fault("sending", `${reason}: ${error.message}`);
-      if (failures === SEND_FAILURES) handle({ kind: "demote", reason, advskew: DEMOTED_ADVSKEW });
+      if (failures === SEND_FAILURES) options.onSending(reason, DEMOTED_ADVSKEW);
       return;
     }
     successes++;
@@ -269,7 +271,7 @@ export function createGroup(options: GroupOptions): Group {
     else if (successes >= SEND_FAILURES) {
       failures = 0;
       fault("sending", undefined);
-      handle({ kind: "demote", reason, advskew: 0 });
+      options.onSending(reason, 0);
     }
   };
 
@@ -304,7 +306,9 @@ export function createGroup(options: GroupOptions): Group {
     fault,
     deadline: () => nextDeadline(vhost),
     reclaim() {
-      if (vhost.role === "master") enqueue({ do: "claim" });
+      if (vhost.role !== "master" || hasSuccessor(vhost)) return;
+      enqueue({ do: "claim" });
+      enqueue({ do: "announce" });
     },
     reconfigure(next) {
       const listed = (it: GroupConfig) => it.addresses.map(formatPrefix).join();

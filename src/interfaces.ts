@@ -7,6 +7,7 @@ import { DEMOTED_ADVSKEW } from "./carp/interval.js";
 import type { Sources } from "./carp/vhost.js";
 import type { Group } from "./group.js";
 import type { Groups } from "./groups.js";
+import { type DeviceState, heldAddresses, isConfiguredOn } from "./linux/carp-device.js";
 import type { Ip } from "./linux/ip.js";
 import { createParent, ownPrefixes, type Parent, sourceOf } from "./linux/parent.js";
 import { formatAddress, type Prefix } from "./wire/address.js";
@@ -105,6 +106,9 @@ export function createInterfaces({ ip, groups, onPacket, tune }: InterfacesOptio
     }
     // Who cannot hear a master must not believe that there is none.
     if (deaf) return link(false, deaf);
+    const misplaced = ownAddressOf(group, state);
+    group.fault("misplaced", misplaced);
+    if (misplaced) return link(false, misplaced);
     // Who could not hold the addresses stays out of the way until the next review.
     if (group.faults.has("addresses") && group.vhost.role === "init") return;
     link(state.running, state.running ? "link up" : "link down");
@@ -117,7 +121,8 @@ export function createInterfaces({ ip, groups, onPacket, tune }: InterfacesOptio
 
   /** A router with one leg in the air serves nobody: all its groups move together. */
   const demoteForLinks = (): void => {
-    for (const { name, state } of parents.values()) {
+    for (const { name, state, known } of parents.values()) {
+      if (!known) continue;
       const advskew = state?.running ? 0 : DEMOTED_ADVSKEW;
       for (const group of groups) {
         if (group.config.interface !== name)
@@ -199,6 +204,15 @@ export function createInterfaces({ ip, groups, onPacket, tune }: InterfacesOptio
       for (const parent of parents.values()) parent.close();
     },
   };
+}
+
+/**
+ * A board that has a floating address for good answers for it whoever is the
+ * master. With the interface's own MAC, `holder` looks: there ours are on it too.
+ */
+function ownAddressOf({ holder: { device } }: Group, state: DeviceState): string | undefined {
+  const [found] = device.mac ? heldAddresses(device, state) : [];
+  return found && isConfiguredOn(formatAddress(found.address), state.name);
 }
 
 function linkDown(name: string): string {

@@ -63,7 +63,7 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
   let wish: Wish = { maintenance: false, since: null, forSeconds: null };
   let until: Date | undefined;
   let handover = NOTHING;
-  let askedAt: Instant = 0;
+  let askedAt: Instant | undefined;
   /** When all successors were heard; the addresses stay here for a moment more. */
   let servedAt: Instant | undefined;
   /** Counts the wishes, so that what an earlier one still waits for is not done to a later. */
@@ -74,8 +74,16 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
   let again: NodeJS.Timeout | undefined;
   const waiting: (() => void)[] = [];
 
+  /** Of the latest wish. */
+  let carrying = Promise.resolve();
+
   const isUnderWay = () => handover.state === "asking" || handover.state === "handing-over";
+  /** Whoever was overtaken by another wish hears what came of that. */
   const outcome = async (): Promise<MaintenanceSnapshot> => {
+    for (let last: Promise<void> | undefined; last !== carrying; ) {
+      last = carrying;
+      await last;
+    }
     if (isUnderWay()) await new Promise<void>((resolve) => waiting.push(resolve));
     return self.snapshot();
   };
@@ -87,7 +95,8 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
     handover = next;
     onChange();
     if (!isUnderWay()) for (const resolve of waiting.splice(0)) resolve();
-    if (next.state === "handed-over") log.info(`maintenance: handed over to ${next.to} in ${next.tookMs} ms`);
+    const took = next.tookMs === null ? "" : ` in ${next.tookMs} ms`;
+    if (next.state === "handed-over") log.info(`maintenance: handed over to ${next.to}${took}`);
     if (next.state === "no-taker") log.warn("maintenance: nobody else serves, so this board does");
   };
 
@@ -132,14 +141,19 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
   const watch = (): void => {
     if (!begun) return;
     const left = masters();
-    const leaving = left.filter(({ vhost }) => vhost.leaving);
     if (left.every(({ vhost }) => vhost.leaving?.successor)) servedAt ??= now();
-    if (leaving.length > 0) return;
-    if (left.length > 0) tell({ ...NOTHING, state: "no-taker" });
-    else if (handover.state === "handing-over" || handover.state === "no-taker") {
-      const tookMs = Math.round(((servedAt ?? now()) - askedAt) * 10) / 10;
-      tell({ state: "handed-over", to: successorOf(groups), tookMs });
+    if (left.some(({ vhost }) => vhost.leaving)) return;
+    if (left.length > 0) {
+      askedAt = undefined;
+      tell({ ...NOTHING, state: "no-taker" });
+    } else if (handover.state === "handing-over" || handover.state === "no-taker") {
+      tell(isSucceeded(groups) ? handedOver() : NOTHING);
     }
+  };
+
+  const handedOver = (): Handover => {
+    const tookMs = askedAt === undefined ? null : Math.round(((servedAt ?? now()) - askedAt) * 10) / 10;
+    return { state: "handed-over", to: successorOf(groups), tookMs };
   };
 
   const endAfter = (seconds: number | null): void => {
@@ -155,6 +169,17 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
       if (handover.state === "no-taker") handOver(turn);
     }, ASK_AGAIN_MS);
     again.unref();
+  };
+
+  const carryOut = async (mine: number): Promise<void> => {
+    await keep(wish);
+    if (mine !== turn) return;
+    if (wish.maintenance) {
+      begin(wish.forSeconds);
+      if (!begun || handover.state === "no-taker") await handOver(mine);
+    } else {
+      for (const group of groups) group.handle({ kind: "demote", reason: REASON, advskew: 0 });
+    }
   };
 
   const self: Maintenance = {
@@ -174,25 +199,16 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
       begun = true;
       onChange();
     },
-    async set(on, { by, forSeconds = null }) {
+    set(on, { by, forSeconds = null }) {
       turn++;
-      const mine = turn;
       clearInterval(again);
       endAfter(null);
-      const changed = wish.maintenance !== on;
       begun &&= on;
       wish = { maintenance: on, since: on ? new Date().toISOString() : null, forSeconds };
       log.info(`maintenance: ${on ? "on" : "off"}, by ${by}`);
       if (!on) tell(NOTHING);
       onChange();
-      await keep(wish);
-      if (mine !== turn) return outcome();
-      if (on) {
-        begin(forSeconds);
-        if (changed || handover.state === "no-taker") await handOver(mine);
-      } else {
-        for (const group of groups) group.handle({ kind: "demote", reason: REASON, advskew: 0 });
-      }
+      carrying = carryOut(turn);
       return outcome();
     },
     adopt(group) {
@@ -206,6 +222,11 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
     },
   };
   return self;
+}
+
+/** True when every group stands by for a master that it has heard; a link that was lost is no successor. */
+function isSucceeded(groups: Iterable<Group>): boolean {
+  return [...groups].every(({ vhost }) => vhost.role === "backup" && lastHeard(vhost) !== undefined);
 }
 
 /** Whose advertisements the groups hear now; of two families people know IPv4 better. */

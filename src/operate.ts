@@ -78,10 +78,11 @@ function maintenanceWords({ on, until, handover }: MaintenanceSnapshot): string 
   if (!on) return "maintenance is off";
   const end = until === null ? "" : `, until ${until}`;
   if (handover.state === "handed-over") {
-    return `maintenance is on${end}; handed over to ${handover.to} in ${handover.tookMs} ms: safe to unplug`;
+    const took = handover.tookMs === null ? "" : ` in ${handover.tookMs} ms`;
+    return `maintenance is on${end}; handed over to ${handover.to}${took}: safe to unplug`;
   }
   if (handover.state === "no-taker") return `maintenance is on${end}, but nobody took over: do not unplug`;
-  if (handover.state === "none") return `maintenance is on${end}; it served nothing: safe to unplug`;
+  if (handover.state === "none") return `maintenance is on${end}; it served nothing`;
   return `maintenance is on${end}; ${handover.state}: do not unplug`;
 }
 

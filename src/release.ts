@@ -3,7 +3,7 @@
  * the kernel's settings back, and, where it was master, tells the others at
  * once that the place is free.
  */
-import type { Config, GroupConfig } from "./config.js";
+import type { GroupConfig } from "./config.js";
 import { destinationsOf, familiesOf, signBowOut, UNSPECIFIED } from "./group.js";
 import { anyLength, LINK_GROUP, readDevice } from "./linux/carp-device.js";
 import { openSender } from "./linux/carp-socket.js";
@@ -20,7 +20,7 @@ const BOW_OUTS = 2;
 
 /** Answers with what stood in the way, if anything did. */
 export async function releaseLeftovers(
-  config: Config,
+  groups: readonly GroupConfig[],
   say: (line: string) => void,
 ): Promise<string | undefined> {
   const lock = await takeLock();
@@ -29,14 +29,14 @@ export async function releaseLeftovers(
   const leftover = readLeftover();
   if (leftover.guardPid) await waitForGuard(leftover.guardPid);
   const ip = openIp();
-  await takeOff(ip, config);
+  await takeOff(ip, groups);
 
   // The others wait for this, so it comes before the tidying up.
-  const served = config.groups.filter((group) =>
+  const served = groups.filter((group) =>
     leftover.serving?.some(({ interface: name, vhid }) => name === group.interface && vhid === group.vhid),
   );
   for (const group of served) {
-    const problem = await bowOut(ip, config, group);
+    const problem = await bowOut(ip, groups, group);
     say(`carp ${group.vhid} on ${group.interface}: ${problem ?? "bowed out"}`);
   }
   restoreSettings(leftover.changed ?? {});
@@ -46,7 +46,7 @@ export async function releaseLeftovers(
   return undefined;
 }
 
-async function takeOff(ip: Ip, { groups }: Config): Promise<void> {
+async function takeOff(ip: Ip, groups: readonly GroupConfig[]): Promise<void> {
   await ip.run([`link delete group ${LINK_GROUP}`]);
   for (const { interface: name, addresses } of groups.filter(({ mac }) => mac === "interface")) {
     const { answers } = await ip.run([`address show dev ${name}`]);
@@ -59,7 +59,11 @@ async function takeOff(ip: Ip, { groups }: Config): Promise<void> {
 }
 
 /** Says 255/255 from the interface's own MAC: the virtual one is the successor's from now on. */
-async function bowOut(ip: Ip, { groups }: Config, group: GroupConfig): Promise<string | undefined> {
+async function bowOut(
+  ip: Ip,
+  groups: readonly GroupConfig[],
+  group: GroupConfig,
+): Promise<string | undefined> {
   const { answers } = await ip.run([`address show dev ${group.interface}`]);
   const floating = new Set(groups.flatMap((it) => it.addresses.map(({ address }) => formatAddress(address))));
   const own = ownPrefixes(readDevice(answers[0]), floating);

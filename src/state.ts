@@ -26,7 +26,8 @@ export interface State {
 const FILES = ["state-a", "state-b"] as const;
 
 export function stateDirectory(): string {
-  return process.env["STATE_DIRECTORY"] || "/var/lib/carpio";
+  // systemd gives several directories as one value, with colons between.
+  return process.env["STATE_DIRECTORY"]?.split(":")[0] || "/var/lib/carpio";
 }
 
 export function openState(directory: string): State {

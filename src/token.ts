@@ -8,8 +8,9 @@ import { readText } from "./config/text-file.js";
 export function readToken(path: string): { readonly token: string } | { readonly problem: string } {
   const read = readText(path);
   const token = "text" in read ? read.text.replace(/\r?\n.*/s, "").trim() : "";
-  if (token !== "") return { token };
-  const found = "found" in read ? read.found : "nothing on its first line";
+  if (/^[\x20-\x7e]+$/.test(token)) return { token };
+  const odd = token === "" ? "nothing on its first line" : "a character that HTTP cannot carry";
+  const found = "found" in read ? read.found : odd;
   return {
     problem: `status.token_file: ${path}: found ${found}, wanted a file whose first line is the token`,
   };

@@ -80,6 +80,8 @@ export interface VirtualHost {
   readonly masterDownAt: { readonly [F in Family]?: Instant };
   /** BACKUP: no packet brings the end of the silence forward to before this. */
   readonly patientUntil: Instant;
+  /** BACKUP that stands aside: the master bows out, and if nobody else has come by then, it takes over. */
+  readonly standInAt: Instant;
   /** MASTER: when the next advertisement is due. */
   readonly advertiseAt: Instant;
   /** MASTER: when the addresses are announced again, ascending. */
@@ -124,6 +126,10 @@ const ANNOUNCE_AGAIN_MS = 100;
 const ANNOUNCE_REFRESH_MS = 60_000;
 /** A peer that preempts answers a raised advskew at once; for one that does not a bow-out follows. */
 const ANSWER_MS = 50;
+/** How long a master that stands aside asks: a second for UCARP, as above, and what a bow-out takes. */
+const ASK_MS = 1_250;
+/** Longer than another asks that only stands aside, and shorter than one serves that goes. */
+const STAND_IN_MS = 1_400;
 /** How long the address stays after the successor is heard: what is under way still arrives. */
 const GRACE_MS = 50;
 /** UCARP reads its socket once a second, so a successor may need this long. */
@@ -162,6 +168,7 @@ export function createVhost(settings: Settings): VirtualHost {
     demotions: [],
     masterDownAt: {},
     patientUntil: Number.NEGATIVE_INFINITY,
+    standInAt: Number.POSITIVE_INFINITY,
     advertiseAt: Number.POSITIVE_INFINITY,
     announceAt: [],
     announcedAt: Number.NEGATIVE_INFINITY,
@@ -182,9 +189,10 @@ export function step<K extends Kind>(vhost: VirtualHost, event: EventOf<K>, now:
 }
 
 /** When to say `wake`; infinity when nothing is due. */
-export function nextDeadline({ role, masterDownAt, advertiseAt, announceAt, leaving }: VirtualHost): Instant {
+export function nextDeadline(vhost: VirtualHost): Instant {
+  const { role, masterDownAt, standInAt, advertiseAt, announceAt, leaving } = vhost;
   if (role === "init") return Number.POSITIVE_INFINITY;
-  if (role === "backup") return silenceEndsAt(masterDownAt);
+  if (role === "backup") return Math.min(silenceEndsAt(masterDownAt), standInAt);
   const { successor } = leaving ?? {};
   if (successor) return successor.at + GRACE_MS;
   const next = leaving ? Math.min(leaving.bowOutAt, leaving.giveUpAt) : advertiseAt;
@@ -212,12 +220,16 @@ function hearMaster(vhost: VirtualHost, { ad, from }: EventOf<"heard">, now: Ins
   if (why && alreadySucceeded(vhost, from, now)) return unchanged(vhost);
 
   const masters = remember(vhost, ad, from, now);
+  if (why && standsAside(vhost) && isBowOut(ad)) {
+    return unchanged({ ...vhost, masters, standInAt: Math.min(vhost.standInAt, now + STAND_IN_MS) });
+  }
   if (why) return becomeMaster({ ...vhost, masters }, now, why);
   // OpenBSD speaks IPv6 for a link-local alone: a family that we do not serve has no timer.
   if (!vhost.settings.families.includes(from.family)) return unchanged({ ...vhost, masters });
   // After a draw the second packet does not take back the head start.
   const at = Math.max(vhost.patientUntil, now + patienceMs(vhost, ad));
-  return unchanged({ ...vhost, masters, masterDownAt: { ...vhost.masterDownAt, [from.family]: at } });
+  const masterDownAt = { ...vhost.masterDownAt, [from.family]: at };
+  return unchanged({ ...vhost, masters, masterDownAt, standInAt: Number.POSITIVE_INFINITY });
 }
 
 /** Who is demoted bears a healthy master that is slower, too: it would only have to give way to it again. */
@@ -282,6 +294,7 @@ function hearRival(vhost: VirtualHost, { ad, from }: EventOf<"heard">, now: Inst
 
 /** BACKUP: silence in one family is enough. Whoever slept through it listens once more before it judges. */
 function watchMaster(vhost: VirtualHost, _event: EventOf<"wake">, now: Instant): Step {
+  if (vhost.standInAt <= now) return becomeMaster(vhost, now, "master bowed out, and nobody else came");
   const silentSince = silenceEndsAt(vhost.masterDownAt);
   if (silentSince > now) return unchanged(vhost);
   if (now - silentSince > Math.max(DEAF_MS, masterDownMs(vhost))) {
@@ -360,7 +373,7 @@ function handOver(vhost: VirtualHost, why: string, now: Instant): Step {
     why,
     bowOutAt: now + ANSWER_MS,
     bowOuts: 0,
-    giveUpAt: now + ANSWER_MS + LEAVE_MS,
+    giveUpAt: now + ANSWER_MS + ASK_MS,
     successor: undefined,
   };
   return advertise({ ...vhost, leaving, announceAt: [] }, now);
@@ -405,13 +418,17 @@ function standDown(vhost: VirtualHost, { why }: EventOf<"stop">): Step {
  * time is up, it goes all the same.
  */
 function bowOut(vhost: VirtualHost, { why }: EventOf<"stop">, now: Instant): Step {
-  if (vhost.leaving) return unchanged({ ...vhost, leaving: { ...vhost.leaving, to: "init", why } });
+  const giveUpAt = now + LEAVE_MS;
+  if (vhost.leaving) {
+    const sooner = vhost.leaving.to === "init";
+    return unchanged(sooner ? vhost : { ...vhost, leaving: { ...vhost.leaving, to: "init", why, giveUpAt } });
+  }
   const leaving: Leaving = {
     to: "init",
     why,
     bowOutAt: now,
     bowOuts: 0,
-    giveUpAt: now + LEAVE_MS,
+    giveUpAt,
     successor: undefined,
   };
   return bowOutAgain({ ...vhost, leaving, announceAt: [] }, now);
@@ -436,7 +453,8 @@ function hearSuccessor(vhost: VirtualHost, leaving: Leaving, heard: Heard): Step
   if (successor) {
     const itself = sameAddress(heard.from, successor.from);
     if (!itself || !isPreferred(successor, heard)) return unchanged(vhost);
-    return { vhost: { ...vhost, leaving: { ...leaving, successor: undefined } }, actions: [{ do: "claim" }] };
+    const alone = { ...vhost, leaving: { ...leaving, successor: undefined } };
+    return { vhost: alone, actions: [{ do: "claim" }, { do: "announce" }] };
   }
   // Before the first bow-out, a rival that is no better than us may not know yet that we leave.
   const answers = leaving.bowOuts > 0 || isPreferred(heard, ourClaim(vhost));
@@ -452,6 +470,7 @@ function becomeMaster(vhost: VirtualHost, now: Instant, why: string): Step {
     role: "master",
     why,
     masterDownAt: {},
+    standInAt: Number.POSITIVE_INFINITY,
     announcedAt: now,
     announceAt: [ANNOUNCE_AGAIN_MS, 2 * interval, ANNOUNCE_REFRESH_MS]
       .map((ms) => now + ms)
@@ -487,7 +506,12 @@ function leave(vhost: VirtualHost, why: string): Step {
 }
 
 const released: Action = { do: "release" };
-const silent = { advertiseAt: Number.POSITIVE_INFINITY, announceAt: [], leaving: undefined } as const;
+const silent = {
+  advertiseAt: Number.POSITIVE_INFINITY,
+  announceAt: [],
+  leaving: undefined,
+  standInAt: Number.POSITIVE_INFINITY,
+} as const;
 
 function advertise(vhost: VirtualHost, now: Instant): Step {
   const claim = ourClaim(vhost);

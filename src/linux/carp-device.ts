@@ -118,7 +118,12 @@ export function announceCommands({ name }: CarpDevice, currentMac: string): stri
  * the kernel does that for all of them at once, where each set down takes it 15 ms.
  */
 export function guardCommands(devices: readonly CarpDevice[]): string[] {
-  const onParents = devices.filter(({ mac }) => !mac).flatMap((device) => anyLength(device));
+  // What somebody configured for good is not ours, even where it is the same address.
+  const onParents = devices
+    .filter(({ mac }) => !mac)
+    .flatMap(({ name, addresses }) =>
+      addresses.map(({ address }) => `address flush dev ${name} dynamic to ${formatAddress(address)}`),
+    );
   return [...onParents, `link delete group ${LINK_GROUP}`];
 }
 
@@ -173,6 +178,11 @@ export function heldAddresses(device: CarpDevice, state: DeviceState | undefined
 export function holdsAll(device: CarpDevice, state: DeviceState | undefined): boolean {
   const held = new Set(heldAddresses(device, state).map(({ address }) => formatAddress(address)));
   return device.addresses.every(({ address }) => held.has(formatAddress(address)));
+}
+
+/** What is wrong with a board that has floating addresses of its own. */
+export function isConfiguredOn(addresses: string, device: string): string {
+  return `${addresses} is configured on ${device} itself: a floating address must belong to no board, remove it there`;
 }
 
 function hostLength({ family }: Address): number {

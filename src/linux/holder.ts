@@ -18,6 +18,7 @@ import {
   destroyCommands,
   heldAddresses,
   holdsAll,
+  isConfiguredOn,
   isLocal,
   localityCommands,
   readDevice,
@@ -35,7 +36,7 @@ export interface Holder {
   prepare(): Promise<string | undefined>;
   /** The parent went, and took the device with it. */
   lost(): void;
-  /** Puts the addresses on and announces them. Says what went wrong. */
+  /** Puts the addresses on. Says what went wrong. */
   claim(): Promise<string | undefined>;
   /** Takes them off, and does not rest before they are. */
   release(): Promise<void>;
@@ -240,7 +241,7 @@ export function createHolder(options: HolderOptions): Holder {
       const foreign = heldAddresses(device, found).filter(({ leased }) => !leased);
       if (!device.mac && foreign.length > 0) {
         const list = foreign.map(({ address }) => formatAddress(address)).join(", ");
-        return `${list} is configured on ${device.name} itself: a floating address must belong to no board, remove it there`;
+        return isConfiguredOn(list, device.name);
       }
       if (device.mac) {
         const problem = await make(found ? destroyCommands(device) : []);
@@ -257,7 +258,6 @@ export function createHolder(options: HolderOptions): Holder {
     async claim() {
       wanted = true;
       const said = (await putOn()) && ((await makeAgain()) ?? (await putOn()));
-      if (!said) await announce();
       return said;
     },
     release,
@@ -294,7 +294,7 @@ export function createHolder(options: HolderOptions): Holder {
       const kept = new Set(addresses.map(({ address }) => formatAddress(address)));
       const dropped = device.addresses.filter(({ address }) => !kept.has(formatAddress(address)));
       const [state] = await look([]);
-      const held = heldAddresses({ ...device, addresses: dropped }, state);
+      const held = heldAddresses({ ...device, addresses: dropped }, state).filter(({ leased }) => leased);
       await look(releaseCommands({ ...device, mac: undefined }, held));
       device = { ...device, addresses };
       // A family may have come that the device was not prepared for.

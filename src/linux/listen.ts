@@ -15,9 +15,17 @@ export async function listenTo(name: string, onPacket: (packet: Packet) => void)
   if (!device) throw new Error(`there is no interface ${name}`);
 
   await new Promise<void>((resolve, reject) => {
-    const receivers = ([4, 6] as const).map((family) =>
-      openReceiver({ name, index: device.index }, family, onPacket, reject),
-    );
+    const refusals: unknown[] = [];
+    const receivers = ([4, 6] as const).flatMap((family) => {
+      try {
+        return openReceiver({ name, index: device.index }, family, onPacket, reject);
+      } catch (error) {
+        refusals.push(error);
+        return [];
+      }
+    });
+    // A kernel without IPv6 still has IPv4 to show.
+    if (receivers.length === 0) return reject(refusals[0]);
     const stop = () => {
       for (const receiver of receivers) receiver.close();
       resolve();

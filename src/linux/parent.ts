@@ -13,6 +13,8 @@ import { isIpv6Off } from "./sysctl.js";
 export interface Parent {
   readonly name: string;
   readonly state: DeviceState | undefined;
+  /** Whether the kernel was ever asked and has answered. Until then nothing may be concluded from `state`. */
+  readonly known: boolean;
   /** Why it is not known whether it is there, if so: `ip` has never answered. */
   readonly unknown: string | undefined;
   /** Why packets of these families cannot be received on it, if so. */
@@ -42,6 +44,7 @@ export function createParent({ name, ip, onPacket, onState }: ParentOptions): Pa
   let wanted: ReadonlySet<Family> = new Set();
   let askedFor: readonly Address[] = [];
   let todo = Promise.resolve();
+  let known = false;
   let asked = false;
   let closed = false;
   const receivers = new Map<Family, Receiver>();
@@ -87,6 +90,7 @@ export function createParent({ name, ip, onPacket, onState }: ParentOptions): Pa
     const replaced = next?.index !== state?.index;
     const before = all();
     state = next;
+    known ||= answered;
     unknown = answered ? undefined : refusals[0]?.said;
     if (replaced) deafen();
     open();
@@ -105,6 +109,9 @@ export function createParent({ name, ip, onPacket, onState }: ParentOptions): Pa
     name,
     get state() {
       return state;
+    },
+    get known() {
+      return known;
     },
     get unknown() {
       return unknown;

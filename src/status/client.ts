@@ -44,7 +44,7 @@ export async function postMaintenance(
     const all = { ...headers, ...authorization, "content-type": "application/json" };
     return http.post({ url: `${url}/maintenance`, headers: all, data: body });
   }, options);
-  const known = reply.ok && typeof reply.body === "object" && reply.body !== null && "handover" in reply.body;
+  const known = reply.ok && isObject(reply.body) && isObject(reply.body["handover"]);
   if (reply.ok && !known) return { ok: false, why: "something else than carpio answers there" };
   return reply as Reply<MaintenanceSnapshot>;
 }
@@ -110,8 +110,36 @@ function saidBy(body: unknown): string | undefined {
   }
 }
 
+/** As far as we read it. What somebody else's server says is trusted in nothing. */
 function isSnapshot(body: unknown): body is Snapshot {
+  if (!isObject(body) || !hasTexts(body, ["name", "version", "board", "role"])) return false;
+  const { carp, maintenance, demotion, faults } = body;
   return (
-    typeof body === "object" && body !== null && "role" in body && Array.isArray((body as Snapshot).carp)
+    isObject(maintenance) &&
+    isObject(maintenance["handover"]) &&
+    isObject(demotion) &&
+    isTexts(demotion["reasons"]) &&
+    isTexts(faults) &&
+    Array.isArray(carp) &&
+    carp.every(isGroup)
   );
+}
+
+function isGroup(group: unknown): boolean {
+  if (!isObject(group) || !hasTexts(group, ["interface", "role", "why"])) return false;
+  const { vhid, addresses, master } = group;
+  const standsBy = isObject(master) && typeof master["heardSecondsAgo"] === "number";
+  return typeof vhid === "number" && isTexts(addresses) && (master === null || standsBy);
+}
+
+function isObject(value: unknown): value is { readonly [key: string]: unknown } {
+  return typeof value === "object" && value !== null;
+}
+
+function hasTexts(value: { readonly [key: string]: unknown }, keys: readonly string[]): boolean {
+  return keys.every((key) => typeof value[key] === "string");
+}
+
+function isTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every((each) => typeof each === "string");
 }

@@ -32,6 +32,11 @@ export function refuse(
   if (!/^application\/json\b/.test(contentType)) {
     return { status: 415, error: `content-type: found ${contentType || "none"}, wanted application/json` };
   }
+  const [, said] = /^Bearer +(.*)$/i.exec(petition.authorization ?? "") ?? [];
+  // No page has it, wherever it comes from.
+  if (said !== undefined && token !== undefined) {
+    return isSame(said, token) ? undefined : { status: 401, error: "authorization: the token is wrong" };
+  }
   if (!isOurs(host, names)) {
     return { status: 403, error: `host: found ${host || "none"}, wanted this board's address or name` };
   }
@@ -39,13 +44,9 @@ export function refuse(
     return { status: 403, error: `origin: found ${origin}, wanted http://${host}` };
   }
   if (isBoardItself(petition)) return undefined;
-  if (token === undefined) {
-    return { status: 403, error: "without status.token_file only the board itself may change anything" };
-  }
-  const [, said] = /^Bearer +(.*)$/i.exec(petition.authorization ?? "") ?? [];
-  if (said === undefined)
-    return { status: 401, error: "authorization: found none, wanted Bearer and the token" };
-  return isSame(said, token) ? undefined : { status: 401, error: "authorization: the token is wrong" };
+  return token === undefined
+    ? { status: 403, error: "without status.token_file only the board itself may change anything" }
+    : { status: 401, error: "authorization: found none, wanted Bearer and the token" };
 }
 
 /** A name that somebody else's server may give to our address would pass off their page as ours. */

@@ -52,6 +52,7 @@ if (seed !== undefined) {
       "master: master advertises too slowly",
       "backup: heard a preferred master",
       "backup: maintenance",
+      "master: master bowed out, and nobody else came",
       "backup: was late: another may serve",
       "init: link down",
       "init: shutting down",

@@ -595,7 +595,7 @@ describe("standing aside: a handover that may be called back", () => {
   test("the raised advskew is said at once, and bow-outs follow for who does not preempt", () => {
     const { vhost, acts } = pressed();
     assert.deepEqual(acts, ["advertise 1/240"]);
-    assert.deepEqual(alone(vhost, ASKED, ASKED + 1500), [
+    assert.deepEqual(alone(vhost, ASKED, ASKED + 1299), [
       [50, "advertise 255/255 demote 255"],
       [100, "advertise 255/255 demote 255"],
       [200, "advertise 255/255 demote 255"],
@@ -605,12 +605,12 @@ describe("standing aside: a handover that may be called back", () => {
   });
 
   test("nobody takes over: it serves on, says so, and advertises with the raised advskew", () => {
-    const vhost = waited(pressed().vhost, 1551);
+    const vhost = waited(pressed().vhost, 1301);
     assert.equal(vhost.role, "master");
     assert.equal(vhost.why, "maintenance, nobody took over");
     assert.equal(vhost.leaving, undefined);
     assert.deepEqual(
-      alone(waited(pressed().vhost, 1550), ASKED, ASKED + 4000).map(([, line]) => line),
+      alone(waited(pressed().vhost, 1300), ASKED, ASKED + 4000).map(([, line]) => line),
       ["advertise 1/240", "advertise 1/240"],
     );
   });
@@ -636,7 +636,7 @@ describe("standing aside: a handover that may be called back", () => {
   const aside: { hear: string; is: Role; why: string }[] = [
     { hear: "3/0", is: "backup", why: "a slower master is left where it is" },
     { hear: "1/0 demote 3", is: "backup", why: "and a demoted one" },
-    { hear: "255/255", is: "master", why: "somebody has to serve" },
+    { hear: "255/255", is: "backup", why: "others come first" },
   ];
   for (const { hear, is, why } of aside) {
     test(`a backup that stands aside hears ${hear}: ${why}`, () => {
@@ -645,6 +645,23 @@ describe("standing aside: a handover that may be called back", () => {
       assert.equal(does(us("backup", "1/0 preempt"), heard(hear), START + 500).vhost.role, "master");
     });
   }
+
+  test("a master bows out and goes on bowing out: who stands aside takes over before that one goes", () => {
+    let backup = step(us("backup"), press, START).vhost;
+    for (const at of [500, 550, 650, 850, 1250]) backup = step(backup, heard("255/255"), START + at).vhost;
+    assert.deepEqual(alone(backup, START, START + 1901), [
+      [1900, "enter master: master bowed out, and nobody else came"],
+      [1900, "claim"],
+      [1900, "advertise 1/240"],
+      [1900, "announce"],
+    ]);
+  });
+
+  test("unless somebody else serves by then", () => {
+    const backup = step(step(us("backup"), press, START).vhost, heard("255/255"), START + 500).vhost;
+    const served = step(backup, heard("1/100", "192.0.2.10"), START + 600).vhost;
+    assert.equal(nextDeadline(served), START + 600 + 3937.5);
+  });
 
   test("a backup that stands aside takes over from silence", () => {
     const backup = step(us("backup"), press, START).vhost;
@@ -674,7 +691,7 @@ describe("standing aside: a handover that may be called back", () => {
     assert.deepEqual(does(vhost, heard("1/240", "192.0.2.10"), ASKED + 10).acts, [], "nor what another says");
     for (const worse of ["1/240", "255/255"]) {
       const leaving = does(vhost, heard(worse), ASKED + 10);
-      assert.deepEqual(leaving.acts, ["claim"]);
+      assert.deepEqual(leaving.acts, ["claim", "announce"]);
       assert.deepEqual(alone(leaving.vhost, ASKED, ASKED + 60), [[50, "advertise 255/255 demote 255"]]);
     }
   });
@@ -698,9 +715,9 @@ describe("standing aside: a handover that may be called back", () => {
       [80, "enter init: shutting down"],
       [80, "release"],
     ]);
-    assert.deepEqual(alone(waited(stopped, 1550), ASKED, ASKED + 2000), [
-      [1550, "enter init: shutting down, nobody took over"],
-      [1550, "release"],
+    assert.deepEqual(alone(waited(stopped, 1520), ASKED, ASKED + 2000), [
+      [1520, "enter init: shutting down, nobody took over"],
+      [1520, "release"],
     ]);
   });
 
@@ -719,7 +736,7 @@ describe("standing aside: a handover that may be called back", () => {
   });
 
   test("pressed again where nobody took over, it asks again", () => {
-    const served = settled(waited(pressed().vhost, 1551), ASKED + 5000);
+    const served = settled(waited(pressed().vhost, 1301), ASKED + 5000);
     assert.deepEqual(does(served, press, ASKED + 5000).acts, ["advertise 1/240"]);
   });
 });

@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ADVSKEWS, ROLE_DEADLINE_MS, startBoard, startPair } from "./boards.js";
+import { ADVSKEWS, ROLE_DEADLINE_MS, reconfigure, startBoard, startPair } from "./boards.js";
 import type { Capture } from "./capture.js";
 import { type Moment, now } from "./child.js";
 import {
@@ -284,20 +284,38 @@ describe("several at once", { concurrency: 4, timeout: 240_000 }, () => {
     assert.deepEqual(await traces(lab.left), untouched);
   });
 
-  test("a floating address that is the board's own is refused, until it is removed", async () => {
-    await using lab = await Lab.open();
-    await lab.left.namespace.ip(`address add ${VIRTUAL_ADDRESS}/24 dev eth0`);
-    const left = startBoard(lab.left, [{ mac: "interface" }]);
-    const said = `${VIRTUAL_ADDRESS} is configured on eth0 itself: a floating address must belong to no board, remove it there`;
-    const { role, carp } = await until(lab.left, ({ faults }) => faults.includes(said));
-    assert.equal(role, "init");
-    assert.equal(carp[0]?.holding, false);
-    assert.deepEqual(lab.holders.of(VIRTUAL_ADDRESS6), []);
-    await lab.left.namespace.ip(`address delete ${VIRTUAL_ADDRESS}/24 dev eth0`);
-    await left.enters("master", ROLE_DEADLINE_MS);
-    await servedBy(lab, ["left"]);
-    assert.deepEqual((await snapshotOf(lab.left)).faults, []);
-  });
+  for (const mac of MACS) {
+    test(`a floating address that is the board's own is refused, until it is removed; ${mac} MAC`, async () => {
+      await using lab = await Lab.open();
+      const own = `${VIRTUAL_ADDRESS}/24`;
+      await lab.left.namespace.ip(`address add ${own} dev eth0`);
+      const left = startBoard(lab.left, [{ mac }]);
+      const said = `${VIRTUAL_ADDRESS} is configured on eth0 itself: a floating address must belong to no board, remove it there`;
+      const { role, carp } = await until(lab.left, ({ faults }) => faults.includes(said));
+      assert.equal(role, "init");
+      assert.equal(carp[0]?.holding, false);
+      assert.deepEqual(lab.holders.of(VIRTUAL_ADDRESS6), []);
+
+      // It is the board's own all the same: neither other addresses nor our death take it off.
+      await reconfigure(left, [{ mac, addresses: [`${VIRTUAL_ADDRESS6}/64`] }]);
+      await left.enters("master", ROLE_DEADLINE_MS);
+      assert.ok((await lab.left.addresses()).includes(`eth0 ${own}`));
+      const askedAt = now();
+      await reconfigure(left, [{ mac }]);
+      await until(lab.left, ({ faults }) => faults.includes(said));
+      await left.child.kill("SIGKILL");
+      await lab.holders.wait(VIRTUAL_ADDRESS6, [], ROLE_DEADLINE_MS);
+      while ((await processesOn(lab.left)).length > 0) await sleep(50);
+      assert.ok((await lab.left.addresses()).includes(`eth0 ${own}`));
+
+      const again = startBoard(lab.left, [{ mac }]);
+      await until(lab.left, ({ faults }) => faults.includes(said));
+      await lab.left.namespace.ip(`address delete ${own} dev eth0`);
+      await again.enters("master", ROLE_DEADLINE_MS, askedAt);
+      await servedBy(lab, ["left"]);
+      assert.deepEqual((await snapshotOf(lab.left)).faults, []);
+    });
+  }
 
   test("a device of somebody else's with our name is left alone, and told", async () => {
     await using lab = await Lab.open();

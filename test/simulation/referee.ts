@@ -223,6 +223,7 @@ function isTrue(referee: Referee, why: string, host: Host, event: VhostEvent): b
     return event.kind === "link" && event.up === (why === "link up");
   }
   if (why === "maintenance") return event.kind === "wake" && aside;
+  if (why === "master bowed out, and nobody else came") return event.kind === "wake" && aside;
   if (event.kind !== "heard") return false;
   const { ad } = event;
   const [his, my] = [intervalTicks(ad), intervalTicks(mine)];
@@ -243,6 +244,7 @@ function watchPatience(referee: Referee, host: Host, { ad, from }: EventOf<"hear
   }
   const mine = claimOf(referee, host);
   const aside = standsAside(referee, host);
+  if (aside && isBowOut(ad)) return;
   const takesOver =
     isBowOut(ad) ||
     (!aside && ad.demote > mine.demote) ||

@@ -10,7 +10,24 @@ import { askStatus, postMaintenance } from "../../src/status/client.js";
 
 const SOON = { deadlineMs: 300 };
 const PATIENTLY = { deadlineMs: 20_000 };
-const snapshot = { role: "backup", carp: [] };
+const group = {
+  vhid: 7,
+  interface: "eth0",
+  role: "backup",
+  why: "link up",
+  addresses: ["192.0.2.1/24"],
+  master: null,
+};
+const snapshot = {
+  name: "right",
+  version: "0.1.0",
+  board: "none",
+  role: "backup",
+  maintenance: { on: false, since: null, until: null, handover: { state: "none", to: null, tookMs: null } },
+  demotion: { advskew: 0, reasons: [] },
+  carp: [group],
+  faults: [],
+};
 
 test("a board answers with its snapshot", async (t) => {
   const url = await serve(t, (_request, response) => json(response, 200, snapshot));
@@ -30,6 +47,29 @@ test("maintenance is asked for with the token, as JSON", async (t) => {
   assert.deepEqual(reply, { ok: true, body: outcome });
   assert.deepEqual(heard, ["POST", "/maintenance", "Bearer open sesame", { on: true, forSeconds: 60 }]);
 });
+
+const malformed: readonly object[] = [
+  { ...snapshot, carp: [null] },
+  { ...snapshot, carp: {} },
+  { ...snapshot, carp: [{ ...group, vhid: "7" }] },
+  { ...snapshot, carp: [{ ...group, addresses: [7] }] },
+  { ...snapshot, carp: [{ ...group, master: { address: "192.0.2.2" } }] },
+  { ...snapshot, carp: [{ ...group, master: undefined }] },
+  { ...snapshot, maintenance: undefined },
+  { ...snapshot, maintenance: { on: true } },
+  { ...snapshot, demotion: null },
+  { ...snapshot, faults: "none" },
+  { ...snapshot, role: 1 },
+];
+for (const body of malformed) {
+  test(`a board that answers ${JSON.stringify(body).slice(0, 400)}`, async (t) => {
+    const url = await serve(t, (_request, response) => json(response, 200, body));
+    assert.deepEqual(await askStatus(url, PATIENTLY), {
+      ok: false,
+      why: "something else than carpio answers there",
+    });
+  });
+}
 
 // biome-ignore format: one answer a line
 const answers: { is: string; listener: RequestListener; why: RegExp }[] = [
