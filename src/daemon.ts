@@ -13,7 +13,7 @@ import { createClock } from "./clock.js";
 import type { Config, GroupConfig } from "./config.js";
 import { createFaults } from "./faults.js";
 import { createFrontPanel, type FrontPanel } from "./front-panel.js";
-import { createGroup, type Group, leaseSeconds, type RoleChange, settingsOf } from "./group.js";
+import { createGroup, type Group, hasSuccessor, leaseSeconds, type RoleChange, settingsOf } from "./group.js";
 import { createGroups } from "./groups.js";
 import { createInterfaces } from "./interfaces.js";
 import { type CarpDevice, deviceName, guardCommands, LINK_GROUP, readDevice } from "./linux/carp-device.js";
@@ -133,6 +133,7 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
       parentPrefixes: () => interfaces.prefixesOf(parent),
       leaseSeconds: () =>
         leaseSeconds(group.config, ourClaim(group.vhost)) + Math.floor(groups.size / GROUPS_A_SECOND),
+      mayAnnounce: () => group.vhost.role === "master" && !hasSuccessor(group.vhost),
       onFault: (said) => group.fault("device", said),
       onMeddling: (said) => log.warn(`carp ${vhid} on ${parent}: ${said}`),
       onLoss: () => group.reclaim(),

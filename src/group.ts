@@ -306,9 +306,7 @@ export function createGroup(options: GroupOptions): Group {
     fault,
     deadline: () => nextDeadline(vhost),
     reclaim() {
-      if (vhost.role !== "master" || hasSuccessor(vhost)) return;
-      enqueue({ do: "claim" });
-      enqueue({ do: "announce" });
+      if (vhost.role === "master" && !hasSuccessor(vhost)) enqueue({ do: "claim" });
     },
     reconfigure(next) {
       const listed = (it: GroupConfig) => it.addresses.map(formatPrefix).join();
@@ -327,7 +325,7 @@ export function createGroup(options: GroupOptions): Group {
 }
 
 /** True for a master that has heard the one that takes its place. */
-function hasSuccessor({ leaving }: VirtualHost): boolean {
+export function hasSuccessor({ leaving }: VirtualHost): boolean {
   return leaving?.successor !== undefined;
 }
 

@@ -36,7 +36,7 @@ export interface Holder {
   prepare(): Promise<string | undefined>;
   /** The parent went, and took the device with it. */
   lost(): void;
-  /** Puts the addresses on. Says what went wrong. */
+  /** Puts the addresses on and announces them. Says what went wrong. */
   claim(): Promise<string | undefined>;
   /** Takes them off, and does not rest before they are. */
   release(): Promise<void>;
@@ -60,6 +60,8 @@ export interface HolderOptions {
   /** The parent's own networks, now. */
   readonly parentPrefixes: () => readonly Prefix[];
   readonly leaseSeconds: () => number;
+  /** False when somebody else serves by now: a slow kernel may have kept us. */
+  readonly mayAnnounce: () => boolean;
   /** What went wrong, or `undefined` when it is well again. */
   readonly onFault: (said: string | undefined) => void;
   /** Somebody changed something: what it was. */
@@ -123,6 +125,9 @@ export function createHolder(options: HolderOptions): Holder {
   /** Every command is acknowledged by the kernel, so nothing refused means that all addresses are on. */
   const putOn = async (): Promise<string | undefined> => {
     renewedAt = performance.now();
+    // With a lease the board's own address would be gone in two seconds.
+    const problem = device.mac ? undefined : notOurs((await look([]))[0]);
+    if (problem) return problem;
     if (device.mac) answerArp(device.name);
     const { refusals } = await ip.run(
       claimCommands(device, options.parentPrefixes(), options.leaseSeconds()),
@@ -131,6 +136,13 @@ export function createHolder(options: HolderOptions): Holder {
     holding = refusals.length === 0;
     if (holding) await untilLocal();
     return describe(refusals);
+  };
+
+  /** What somebody configured for good, on a parent that is to hold the addresses itself. */
+  const notOurs = (state: DeviceState | undefined): string | undefined => {
+    const foreign = heldAddresses(device, state).filter(({ leased }) => !leased);
+    const list = foreign.map(({ address }) => formatAddress(address)).join(", ");
+    return list === "" ? undefined : isConfiguredOn(list, device.name);
   };
 
   /** Whoever is told of an address sends to it at once, and finds it in service. */
@@ -198,7 +210,7 @@ export function createHolder(options: HolderOptions): Holder {
   };
 
   const announce = async (): Promise<void> => {
-    if (!holding || performance.now() - announcedAt < ANNOUNCED_MS) return;
+    if (!holding || !options.mayAnnounce() || performance.now() - announcedAt < ANNOUNCED_MS) return;
     announcedAt = performance.now();
     const mac = device.mac ?? (await macOfParent());
     if (!mac) return fault("announcement", `cannot announce on ${device.name}: ip does not tell its MAC`);
@@ -238,17 +250,9 @@ export function createHolder(options: HolderOptions): Holder {
       holding = false;
       mute = undefined;
       const [found] = await look([]);
-      const foreign = heldAddresses(device, found).filter(({ leased }) => !leased);
-      if (!device.mac && foreign.length > 0) {
-        const list = foreign.map(({ address }) => formatAddress(address)).join(", ");
-        return isConfiguredOn(list, device.name);
-      }
-      if (device.mac) {
-        const problem = await make(found ? destroyCommands(device) : []);
-        if (problem) return problem;
-      }
-      await release();
-      return undefined;
+      const problem = device.mac ? await make(found ? destroyCommands(device) : []) : notOurs(found);
+      if (!problem) await release();
+      return problem;
     },
     lost() {
       exists = false;
@@ -258,6 +262,8 @@ export function createHolder(options: HolderOptions): Holder {
     async claim() {
       wanted = true;
       const said = (await putOn()) && ((await makeAgain()) ?? (await putOn()));
+      // Before anybody hears our advertisement and lets go, clients and switches know where to send.
+      if (!said) await announce();
       return said;
     },
     release,
