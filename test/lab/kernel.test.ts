@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ADVSKEWS, ROLE_DEADLINE_MS, reconfigure, startBoard, startPair } from "./boards.js";
+import { ADVSKEWS, boardConfig, ROLE_DEADLINE_MS, reconfigure, startBoard, startPair } from "./boards.js";
 import type { Capture } from "./capture.js";
 import { type Moment, now } from "./child.js";
 import {
@@ -25,8 +25,8 @@ import {
 import type { Host } from "./host.js";
 import { Lab } from "./lab.js";
 import { becomeLabRoot } from "./namespace.js";
-import { VIRTUAL_ADDRESS, VIRTUAL_ADDRESS6 } from "./peers.js";
-import { obstruct, pidOf, processesOn, uninstall } from "./sabotage.js";
+import { carpio, VIRTUAL_ADDRESS, VIRTUAL_ADDRESS6 } from "./peers.js";
+import { obstruct, pidOf, processesOn, reinstall, uninstall } from "./sabotage.js";
 
 await becomeLabRoot();
 
@@ -385,13 +385,50 @@ describe("several at once", { concurrency: 4, timeout: 240_000 }, () => {
     await until(lab.left, ({ faults }) => faults.length === 0);
   });
 
-  test("somebody changes a setting of the interface while a master serves: told, and put right", async () => {
+  test("a setting that somebody changes is told and put right, and put back as it was wanted last", async () => {
     await using lab = await Lab.open();
-    const { left } = await startPair(lab);
-    await lab.left.run(["sysctl", "-q", "-w", "net.ipv4.conf.eth0.arp_ignore=0"]);
-    await left.child.waitForLine(/eth0\/arp_ignore was 0, wanted 1: set again$/, DEADLINE_MS);
-    assert.equal((await lab.left.run(["sysctl", "-n", "net.ipv4.conf.eth0.arp_ignore"])).trim(), "1");
+    const { left, right } = await startPair(lab);
+    const calmAt = await calm(lab);
+    const file = "net.ipv4.conf.eth0.arp_ignore";
+    await lab.left.run(["sysctl", "-q", "-w", `${file}=2`]);
+    const said = "net/ipv4/conf/eth0/arp_ignore was 2, wanted 1: set again";
+    await until(lab.left, ({ faults }) => faults.includes(said));
+    assert.equal(await lab.left.run(["sysctl", "-n", file]), "1\n");
     await until(lab.left, ({ faults }) => faults.length === 0);
+    assert.deepEqual(roleChanges([left, right], calmAt), []);
+    await left.child.stop();
+    assert.equal(await lab.left.run(["sysctl", "-n", file]), "2\n");
+  });
+
+  test("a board without ip says so, and works as soon as it has it", async () => {
+    await using lab = await Lab.open();
+    await uninstall(lab.left, "ip");
+    const left = startBoard(lab.left);
+    const said = "ip is not installed (Debian's package iproute2)";
+    const { role } = await until(lab.left, ({ faults }) => faults.includes(said));
+    assert.equal(role, "init");
+    await reinstall(lab.left);
+    await left.enters("master", ROLE_DEADLINE_MS);
+    await servedBy(lab, ["left"]);
+    await until(lab.left, ({ faults }) => faults.length === 0);
+    assert.equal((await left.child.stop()).status, 0);
+  });
+
+  test("a status address that comes later: told, and answered there when it is", async () => {
+    await using lab = await Lab.open();
+    const listen = "192.0.2.99:8080";
+    const left = carpio(lab.left, boardConfig("left", [{}]).replace("127.0.0.1:8080", listen));
+    await left.child.waitForLine(/^warning: no status over HTTP: .*EADDRNOTAVAIL/, DEADLINE_MS);
+    await lab.left.namespace.ip("address add 192.0.2.99/32 dev eth0");
+    const ask = `fetch("http://${listen}/status").then(async (answer) => console.log(await answer.text()))`;
+    for (const untilAt = now() + DEADLINE_MS; ; await sleep(100)) {
+      const { status, stdout } = await lab.left.attempt([process.execPath, "-e", ask]);
+      if (status === 0) {
+        assert.deepEqual(JSON.parse(stdout).faults, []);
+        break;
+      }
+      assert.ok(now() < untilAt, "nobody listens");
+    }
   });
 
   test("another address of the board's own: advertisements come from there", async () => {

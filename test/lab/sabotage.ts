@@ -16,15 +16,24 @@ export type Helper = keyof typeof HELPERS;
 
 /** From now on the host looks as if the program were not installed. */
 export async function uninstall(host: Host, program: string): Promise<void> {
+  // It may be in several directories. A loop that cannot hide it must not go on for ever.
   const script = `
-    place=$(dirname "$(command -v "$0")") && mkdir /run/installed /run/others &&
-    mount --rbind "$place" /run/installed && mount -t tmpfs tmpfs /run/others &&
-    for each in /run/installed/*; do
-      [ "\${each##*/}" = "$0" ] || ln -s "$each" "/run/others/\${each##*/}" || exit 1
+    for i in 1 2 3 4; do
+      found=$(command -v "$0") || exit 0
+      place=$(dirname "$found") && mkdir "/run/installed$i" "/run/others$i" &&
+      mount --rbind "$place" "/run/installed$i" && mount -t tmpfs tmpfs "/run/others$i" || exit 1
+      for each in "/run/installed$i"/*; do
+        [ "\${each##*/}" = "$0" ] || ln -s "$each" "/run/others$i/\${each##*/}" || exit 1
+      done
+      mount --bind "/run/others$i" "$place" && echo "$place" >>/run/uninstalled || exit 1
     done
-    mount --bind /run/others "$place" &&
     ! command -v "$0"`;
   await host.run(["sh", "-c", script, program]);
+}
+
+/** What was uninstalled is there again. */
+export async function reinstall(host: Host): Promise<void> {
+  await host.run(["sh", "-c", "umount $(cat /run/uninstalled)"]);
 }
 
 /**
