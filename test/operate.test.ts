@@ -1,0 +1,290 @@
+/**
+ * The commands that ask a board, against servers on this machine, and the
+ * token that they show. Against boards at work they are in lab/maintenance.test.ts.
+ */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import type { Config, StatusConfig } from "../src/config.js";
+import { askMaintenance, type BoardUrl, boardUrl, readDuration, showStatus } from "../src/operate.js";
+import type { MaintenanceSnapshot } from "../src/status/snapshot.js";
+import { readToken } from "../src/token.js";
+
+const UNTIL = "2026-01-01T02:00:00.000Z";
+
+// biome-ignore format: one host a line
+const hosts: { host: string; url: string }[] = [
+  { host: "right", url: "http://right:8080" },
+  { host: "right.example.org:80", url: "http://right.example.org:80" },
+  { host: "192.0.2.3", url: "http://192.0.2.3:8080" },
+  { host: "192.0.2.3:65535", url: "http://192.0.2.3:65535" },
+  { host: "2001:db8::3", url: "http://[2001:db8::3]:8080" },
+  { host: "[2001:db8::3]", url: "http://[2001:db8::3]:8080" },
+  { host: "[2001:DB8::3]:1", url: "http://[2001:DB8::3]:1" },
+  { host: "::ffff:192.0.2.3", url: "http://[::ffff:192.0.2.3]:8080" },
+];
+for (const { host, url } of hosts) {
+  test(`the board ${host} is at ${url}`, () => {
+    assert.deepEqual(boardUrl(host, undefined), { url, name: host });
+  });
+}
+
+const noHosts = [
+  "",
+  " ",
+  "right:0",
+  "right:65536",
+  "right:",
+  "right:80:80",
+  "http://right",
+  "a b",
+  "me@right",
+];
+for (const host of [...noHosts, "right/status", "[2001:db8::3", "2001:db8::3]", "[right]:80", "[::1]x"]) {
+  test(`${JSON.stringify(host)} is no board`, () => {
+    const told = boardUrl(host, undefined);
+    assert.equal(told, `HOST: found ${host}, wanted a name or an address, with or without :PORT`);
+  });
+}
+
+// biome-ignore format: one configuration a line
+const listens: { listen: StatusConfig["listen"]; url: string }[] = [
+  { listen: { host: "0.0.0.0", port: 8080 }, url: "http://127.0.0.1:8080" },
+  { listen: { host: "::", port: 81 }, url: "http://127.0.0.1:81" },
+  { listen: { host: "192.0.2.2", port: 81 }, url: "http://192.0.2.2:81" },
+  { listen: { host: "2001:db8::2", port: 81 }, url: "http://[2001:db8::2]:81" },
+];
+for (const { listen, url } of listens) {
+  test(`this board listens on ${listen?.host}: it is asked at ${url}`, () => {
+    assert.deepEqual(boardUrl(undefined, configOf({ listen })), { url, name: "this board" });
+  });
+}
+
+test("this board without a configuration is where it would be by default, and without a server nowhere", () => {
+  assert.deepEqual(boardUrl(undefined, undefined), { url: "http://127.0.0.1:8080", name: "this board" });
+  assert.match(String(boardUrl(undefined, configOf({ listen: undefined }))), /status\.listen is none/);
+});
+
+test("a duration is a whole number with its unit, up to a week", () => {
+  const rows = { "1s": 1, "90s": 90, "30m": 1800, "2h": 7200, "7d": 604_800, "604800s": 604_800 };
+  for (const [text, seconds] of Object.entries(rows)) assert.equal(readDuration(text), seconds, text);
+  for (const text of [
+    "",
+    "0s",
+    "8d",
+    "604801s",
+    "2",
+    "h",
+    "1.5h",
+    "-1h",
+    "2 h",
+    "2H",
+    "1h30m",
+    "9999999999s",
+  ]) {
+    assert.equal(readDuration(text), undefined, text);
+  }
+});
+
+test("status is a table for people", async (t) => {
+  const board = await serve(t, (_request, response) => void response.end(JSON.stringify(snapshot)));
+  const outcome = await showStatus(board, false);
+  assert.deepEqual(outcome.ok && outcome.text.split("\n"), [
+    "right: mixed (carpio 0.1.0 on none)",
+    `maintenance is on, until ${UNTIL}, but nobody took over: do not unplug`,
+    "demoted: maintenance, link eth1 down",
+    "vhid  interface  role    addresses                    master                why",
+    "7     eth0       master  192.0.2.1/24 2001:db8::1/64  this board            master timed out",
+    "8     eth1       backup  198.51.100.1/24              192.0.2.3, 0.3 s ago  link up",
+    "9     eth2       init    203.0.113.1/24               nobody heard          link down",
+    "fault: link down on eth2",
+    "",
+  ]);
+});
+
+test("status with --json is what the board said", async (t) => {
+  const board = await serve(t, (_request, response) => void response.end(JSON.stringify(snapshot)));
+  const outcome = await showStatus(board, true);
+  assert.deepEqual(outcome.ok && JSON.parse(outcome.text), snapshot);
+});
+
+test("a board that does not answer is called by its name, with the reason", async (t) => {
+  const other = await serve(t, (_request, response) => void response.end("{}"));
+  assert.deepEqual(await showStatus(other, false), {
+    ok: false,
+    why: "right: something else than carpio answers there",
+  });
+  const gone = { ...(await listenAndClose()), name: "left" };
+  assert.deepEqual(await showStatus(gone, false), { ok: false, why: "left: nobody listens there" });
+  assert.deepEqual(await askMaintenance(gone, true, undefined, undefined), {
+    ok: false,
+    why: "left: nobody listens there",
+  });
+});
+
+const handedOver = { state: "handed-over", to: "192.0.2.3", tookMs: 20.5 } as const;
+// biome-ignore format: one answer a line
+const answers: { said: Partial<MaintenanceSnapshot>; tells: string }[] = [
+  { said: { handover: handedOver }, tells: "right: maintenance is on; handed over to 192.0.2.3 in 20.5 ms: safe to unplug\n" },
+  { said: { handover: { ...handedOver, tookMs: null } }, tells: "right: maintenance is on; handed over to 192.0.2.3: safe to unplug\n" },
+  { said: { until: UNTIL }, tells: `right: maintenance is on, until ${UNTIL}; it served nothing\n` },
+  { said: { handover: { state: "asking", to: null, tookMs: null } }, tells: "right: maintenance is on; asking: do not unplug\n" },
+  { said: { on: false }, tells: "right: maintenance is off\n" },
+];
+for (const { said, tells } of answers) {
+  test(`of maintenance the command tells: ${tells.trim()}`, async (t) => {
+    const board = await serve(t, (_request, response) => json(response, 200, { ...maintenance, ...said }));
+    assert.deepEqual(await askMaintenance(board, said.on ?? true, undefined, undefined), {
+      ok: true,
+      text: tells,
+    });
+  });
+}
+
+test("where nobody took over the command has failed", async (t) => {
+  const handover = { state: "no-taker", to: null, tookMs: null };
+  const board = await serve(t, (_request, response) => json(response, 200, { ...maintenance, handover }));
+  assert.deepEqual(await askMaintenance(board, true, undefined, undefined), {
+    ok: false,
+    why: "right: nobody took over, so it still serves: do not unplug it",
+  });
+});
+
+test("a board that refuses says why", async (t) => {
+  const board = await serve(t, (_request, response) => json(response, 403, { error: "no token" }));
+  assert.deepEqual(await askMaintenance(board, true, undefined, undefined), {
+    ok: false,
+    why: "right: no token",
+  });
+});
+
+test("the token of the configuration is shown, and what is wished; without one it is tried all the same", async (t) => {
+  const path = write(t, "open sesame\n");
+  const heard: unknown[] = [];
+  const board = await serve(t, async (request, response) => {
+    let body = "";
+    for await (const chunk of request) body += chunk;
+    heard.push([request.method, request.url, request.headers.authorization, JSON.parse(body)]);
+    json(response, 200, maintenance);
+  });
+  await askMaintenance(board, true, 60, configOf({ tokenFile: path }));
+  await askMaintenance(board, false, undefined, configOf({ tokenFile: `${path}.gone` }));
+  await askMaintenance(board, true, undefined, undefined);
+  assert.deepEqual(heard, [
+    ["POST", "/maintenance", "Bearer open sesame", { on: true, forSeconds: 60 }],
+    ["POST", "/maintenance", undefined, { on: false }],
+    ["POST", "/maintenance", undefined, { on: true }],
+  ]);
+});
+
+test("a token is the first line of its file, without spaces around it", (t) => {
+  for (const text of ["open sesame", "open sesame\n", "  open sesame \r\nsecond\n", "open sesame\n\nthird"]) {
+    assert.deepEqual(readToken(write(t, text)), { token: "open sesame" });
+  }
+});
+
+test("a file without a token that HTTP can carry is told with its path", (t) => {
+  const rows = {
+    "": /nothing on its first line/,
+    "\nsesame": /nothing on its first line/,
+    sésame: /HTTP cannot/,
+  };
+  for (const [text, found] of Object.entries(rows)) {
+    const path = write(t, text);
+    const read = readToken(path);
+    const problem = "problem" in read ? read.problem : assert.fail(`${JSON.stringify(text)} is no token`);
+    assert.match(problem, found);
+    assert.ok(problem.startsWith(`status.token_file: ${path}: found `), problem);
+  }
+  assert.ok("problem" in readToken(join(tmpdir(), "carpio-no-such-token")));
+});
+
+// ---- A board that answers --------------------------------------------------------
+
+const maintenance: MaintenanceSnapshot = {
+  on: true,
+  since: "2026-01-01T00:00:00.000Z",
+  until: null,
+  handover: { state: "none", to: null, tookMs: null },
+};
+
+const snapshot = {
+  name: "right",
+  version: "0.1.0",
+  board: "none",
+  role: "mixed",
+  maintenance: { ...maintenance, until: UNTIL, handover: { state: "no-taker", to: null, tookMs: null } },
+  demotion: { advskew: 240, reasons: ["maintenance", "link eth1 down"] },
+  carp: [
+    {
+      vhid: 7,
+      interface: "eth0",
+      role: "master",
+      why: "master timed out",
+      addresses: ["192.0.2.1/24", "2001:db8::1/64"],
+      master: null,
+    },
+    {
+      vhid: 8,
+      interface: "eth1",
+      role: "backup",
+      why: "link up",
+      addresses: ["198.51.100.1/24"],
+      master: { address: "192.0.2.3", advbase: 1, advskew: 0, heardSecondsAgo: 0.251 },
+    },
+    {
+      vhid: 9,
+      interface: "eth2",
+      role: "init",
+      why: "link down",
+      addresses: ["203.0.113.1/24"],
+      master: null,
+    },
+  ],
+  faults: ["link down on eth2"],
+};
+
+function configOf(status: Partial<StatusConfig>): Config {
+  return { status } as { readonly status: Partial<StatusConfig> } as Config;
+}
+
+async function serve(t: TestContext, listener: RequestListener): Promise<BoardUrl> {
+  const server = createServer((request, response) => {
+    response.setHeader("content-type", "application/json");
+    listener(request, response);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, name: "right" };
+}
+
+/** A port on which nobody listens any more. */
+async function listenAndClose(): Promise<{ readonly url: string }> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return { url: `http://127.0.0.1:${port}` };
+}
+
+function json(response: Parameters<RequestListener>[1], status: number, body: object): void {
+  response.writeHead(status).end(JSON.stringify(body));
+}
+
+function write(t: TestContext, text: string): string {
+  const directory = mkdtempSync(join(tmpdir(), "carpio-test-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, "token");
+  writeFileSync(path, text);
+  return path;
+}
