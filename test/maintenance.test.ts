@@ -31,6 +31,8 @@ const FLOATING = { address: addressOf("192.0.2.1"), length: 24 };
 /** Longer than a master asks that nobody answers: 50 ms for the advskew, 1.25 s for bow-outs. */
 const ALONE_MS = 1_400;
 const AGAIN_MS = 10_000;
+/** For answers that go through a socket: who waits in vain is to fail, and not to hang. */
+const IN_TIME = { timeout: 20_000 };
 const NONE = { state: "none", to: null, tookMs: null } as const;
 const NO_TAKER = { state: "no-taker", to: null, tookMs: null } as const;
 
@@ -61,21 +63,25 @@ test("two ask while the disc still writes: one handover, and both hear how it en
   assert.equal(board.handovers(), 1);
 });
 
-test("a second asks while another board is asked: one handover, and both hear how it ended", async (t) => {
-  const peer = await startPeer(t);
-  const board = await startMaster(t, { peers: [peer.url] });
-  const first = board.ask(true);
-  await until("the first question", () => peer.asked.length === 1);
-  const second = board.ask(true);
-  await until("the second question", () => peer.asked.length === 2);
-  for (const response of peer.asked) answerStatus(response);
-  await until("the handover", () => board.states.includes("handing-over"));
-  board.hear();
-  await board.pass(60);
-  for (const answer of [await first, await second]) assert.equal(answer.handover.state, "handed-over");
-  assert.deepEqual(board.states, ["none", "asking", "handing-over", "handed-over"]);
-  assert.equal(board.handovers(), 1);
-});
+test(
+  "a second asks while another board is asked: one handover, and both hear how it ended",
+  IN_TIME,
+  async (t) => {
+    const peer = await startPeer(t);
+    const board = await startMaster(t, { peers: [peer.url] });
+    const first = board.ask(true);
+    await until("the first question", () => peer.asked.length === 1);
+    const second = board.ask(true);
+    await until("the second question", () => peer.asked.length === 2);
+    for (const response of peer.asked) answerStatus(response);
+    await until("the handover", () => board.states.includes("handing-over"));
+    board.hear();
+    await board.pass(60);
+    for (const answer of [await first, await second]) assert.equal(answer.handover.state, "handed-over");
+    assert.deepEqual(board.states, ["none", "asking", "handing-over", "handed-over"]);
+    assert.equal(board.handovers(), 1);
+  },
+);
 
 test("a second asks while the board hands over: it waits for the same end", async (t) => {
   const board = await startMaster(t);
@@ -123,7 +129,7 @@ test("who is called back in the middle of the handover serves on", async (t) => 
 
 const nonsense: readonly string[] = ["<html>", "null", '{"carp":[{}]}', '{"maintenance":{"on":true}}'];
 for (const text of nonsense) {
-  test(`another board that answers ${text} keeps nobody from handing over`, async (t) => {
+  test(`another board that answers ${text} keeps nobody from handing over`, IN_TIME, async (t) => {
     const peer = await startPeer(t, (response) => void response.end(text));
     const board = await startMaster(t, { peers: [peer.url] });
     const answer = board.ask(true);
@@ -151,7 +157,7 @@ const unwilling = [
   { why: "has the group without a link", changes: { carp: [groupSnapshot("init")] } },
 ];
 for (const { why, changes } of unwilling) {
-  test(`the only other board ${why}: nobody takes over, and nobody is asked to`, async (t) => {
+  test(`the only other board ${why}: nobody takes over, and nobody is asked to`, IN_TIME, async (t) => {
     const peer = await startPeer(t, (response) => answerStatus(response, changes));
     const board = await startMaster(t, { peers: [peer.url] });
     assert.deepEqual((await board.ask(true)).handover, NO_TAKER);
@@ -314,22 +320,26 @@ test("the successor falls silent: this board serves again, and takes back that i
   assert.deepEqual(board.maintenance.snapshot().handover, NO_TAKER);
 });
 
-test("while nobody takes over the others are asked once in ten seconds, and no more after the end", async (t) => {
-  const peer = await startPeer(t, (response) => answerStatus(response, { carp: [] }));
-  const board = await startMaster(t, { peers: [peer.url] });
-  await board.ask(true);
-  for (let times = 2; times <= 6; times++) {
-    await board.pass(AGAIN_MS - 1);
-    assert.equal(peer.asked.length, times - 1);
-    await board.pass(1);
-    await until("another question", () => peer.asked.length === times);
-    await until("its answer", () => peer.asked.every(({ writableFinished }) => writableFinished));
-  }
-  await board.ask(false);
-  await board.pass(5 * AGAIN_MS);
-  assert.equal(peer.asked.length, 6);
-  assert.deepEqual(board.states, ["none", "asking", "no-taker", "none"]);
-});
+test(
+  "while nobody takes over the others are asked once in ten seconds, and no more after the end",
+  IN_TIME,
+  async (t) => {
+    const peer = await startPeer(t, (response) => answerStatus(response, { carp: [] }));
+    const board = await startMaster(t, { peers: [peer.url] });
+    await board.ask(true);
+    for (let times = 2; times <= 6; times++) {
+      await board.pass(AGAIN_MS - 1);
+      assert.equal(peer.asked.length, times - 1);
+      await board.pass(1);
+      await until("another question", () => peer.asked.length === times);
+      await until("its answer", () => peer.asked.every(({ writableFinished }) => writableFinished));
+    }
+    await board.ask(false);
+    await board.pass(5 * AGAIN_MS);
+    assert.equal(peer.asked.length, 6);
+    assert.deepEqual(board.states, ["none", "asking", "no-taker", "none"]);
+  },
+);
 
 test("while nobody takes over the board stands aside once in ten seconds", async (t) => {
   const board = await startMaster(t);
@@ -341,7 +351,29 @@ test("while nobody takes over the board stands aside once in ten seconds", async
   assert.equal(board.handovers(), 6);
 });
 
-test("a board that serves nothing has nothing to hand over, and asks nobody", async (t) => {
+test("of two who asked together only one asks again", async (t) => {
+  const disc = createSlowDisc();
+  const board = await startMaster(t, { write: disc.write });
+  const answers = [board.ask(true), board.ask(true)];
+  await board.pass(0);
+  disc.finish();
+  await board.pass(3 * AGAIN_MS);
+  for (const answer of await Promise.all(answers)) assert.deepEqual(answer.handover, NO_TAKER);
+  assert.equal(board.handovers(), 4);
+});
+
+test("after a handover nothing is asked again", async (t) => {
+  const board = await startMaster(t);
+  board.ask(true);
+  await board.pass(20);
+  board.hear();
+  await board.pass(60);
+  await board.passServedByAnother(3 * AGAIN_MS);
+  assert.deepEqual(board.maintenance.snapshot().handover, handedOver(20));
+  assert.equal(board.handovers(), 1);
+});
+
+test("a board that serves nothing has nothing to hand over, and asks nobody", IN_TIME, async (t) => {
   const peer = await startPeer(t, (response) => answerStatus(response));
   const board = await start(t, { peers: [peer.url] });
   assert.deepEqual((await board.ask(true)).handover, NONE);
