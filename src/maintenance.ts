@@ -68,8 +68,9 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
   let servedAt: Instant | undefined;
   /** Counts the wishes, so that what an earlier one still waits for is not done to a later. */
   let turn = 0;
-  /** Whether the groups know of the wish. */
+  /** Whether the groups know of the wish, and that they are to preempt nobody. */
   let begun = false;
+  let standingAside = true;
   let expiry: NodeJS.Timeout | undefined;
   let again: NodeJS.Timeout | undefined;
   const waiting: (() => void)[] = [];
@@ -102,10 +103,15 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
 
   /** Raises the advskew of all, and with `standAside` hands over what this board is master of. */
   const demoteAll = (standAside: boolean): void => {
-    const advskew = options.advskew();
-    for (const group of groups) group.handle({ kind: "demote", reason: REASON, advskew, standAside });
+    demoteEach(standAside);
     begun = true;
     watch();
+  };
+
+  const demoteEach = (standAside: boolean): void => {
+    standingAside = standAside;
+    const advskew = options.advskew();
+    for (const group of groups) group.handle({ kind: "demote", reason: REASON, advskew, standAside });
   };
 
   /** A disc that is full or slow costs the memory of the wish, and not the wish. */
@@ -146,8 +152,10 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
     if (left.length > 0) {
       askedAt = undefined;
       tell({ ...NOTHING, state: "no-taker" });
-    } else if (handover.state === "handing-over" || handover.state === "no-taker") {
+    } else if (isUnderWay() || handover.state === "no-taker") {
       tell(isSucceeded(groups) ? handedOver() : NOTHING);
+      // Where nobody was willing at first, the groups do not know yet that they are to stay out of the way.
+      if (!standingAside) demoteEach(true);
     }
   };
 
@@ -176,7 +184,9 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
     if (mine !== turn) return;
     if (wish.maintenance) {
       begin(wish.forSeconds);
-      if (!begun || handover.state === "no-taker") await handOver(mine);
+      const unheard = handover.state === "no-taker";
+      if (unheard) handover = NOTHING;
+      if (!begun || unheard) await handOver(mine);
     } else {
       for (const group of groups) group.handle({ kind: "demote", reason: REASON, advskew: 0 });
     }

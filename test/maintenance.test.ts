@@ -341,6 +341,28 @@ test(
   },
 );
 
+test("the cable pulled while it asks boards that cannot: the asking comes to an end", IN_TIME, async (t) => {
+  const peer = await startPeer(t);
+  const board = await startMaster(t, { peers: [peer.url] });
+  const asked = board.ask(true);
+  await until("the peer is asked", () => peer.asked.length === 1);
+  board.group.handle({ kind: "link", up: false, why: "link down", sources: {} });
+  for (const response of peer.asked) answerStatus(response, { carp: [] });
+  assert.deepEqual((await asked).handover, { state: "none", to: null, tookMs: null });
+});
+
+test("asked once more where nobody took over: the answer waits for what comes of it", async (t) => {
+  const board = await startMaster(t);
+  const first = board.ask(true);
+  await board.pass(1_400);
+  assert.deepEqual((await first).handover, NO_TAKER);
+  const second = board.ask(true);
+  await board.pass(20);
+  board.hear();
+  await board.pass(60);
+  assert.equal((await second).handover.state, "handed-over");
+});
+
 test("while nobody takes over the board stands aside once in ten seconds", async (t) => {
   const board = await startMaster(t);
   board.ask(true);
