@@ -95,7 +95,12 @@ async function run({ config: path, topics }: Options): Promise<number> {
     () => new Promise<"late">((resolve) => setTimeout(resolve, START_MS, "late")),
   );
   const daemon = await Promise.race([started, late]);
-  if (daemon === "late") return DONE;
+  if (daemon === "late") {
+    process.stderr.write(
+      "carpio: ended in the middle of its start: `carpio release` puts the settings back\n",
+    );
+    return FAILED;
+  }
   if (!daemon) return FAILED;
 
   for (;;) {

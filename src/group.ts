@@ -168,10 +168,11 @@ export function createGroup(options: GroupOptions): Group {
 
   /** Whoever is no master sends nothing that could show a recovery. */
   const forgetFailures = (): void => {
+    const failing = failures >= SEND_FAILURES;
     failures = 0;
     successes = 0;
     fault("sending", undefined);
-    options.onSending(sendingFails(), 0);
+    if (failing) options.onSending(sendingFails(), 0);
   };
 
   const sendingFails = (): string => `cannot send on ${config.interface}`;
@@ -263,7 +264,8 @@ export function createGroup(options: GroupOptions): Group {
       failures++;
       if (failures < SEND_FAILURES) return;
       fault("sending", `${reason}: ${error.message}`);
-      if (failures === SEND_FAILURES) options.onSending(reason, DEMOTED_ADVSKEW);
+      // Each time: another group may have taken the reason back, or be new.
+      options.onSending(reason, DEMOTED_ADVSKEW);
       return;
     }
     successes++;

@@ -182,6 +182,7 @@ export function createInterfaces({ ip, groups, onPacket, tune }: InterfacesOptio
       for (const parent of parents.values()) parent.refresh();
       for (const group of groups) {
         const { role, leaving } = group.vhost;
+        if (group.faults.has("misplaced")) connect(group);
         if (role === "init" && group.faults.has("addresses")) {
           placeOf(group).prepared = false;
           connect(group);

@@ -64,6 +64,8 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
   let until: Date | undefined;
   let handover = NOTHING;
   let askedAt: Instant | undefined;
+  /** What was to be handed over. */
+  let leavers: readonly Group[] = [];
   /** When all successors were heard; the addresses stay here for a moment more. */
   let servedAt: Instant | undefined;
   /** Counts the wishes, so that what an earlier one still waits for is not done to a later. */
@@ -130,6 +132,7 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
   const handOver = async (mine: number): Promise<void> => {
     askedAt = now();
     servedAt = undefined;
+    leavers = masters();
     if (masters().length === 0) return demoteAll(true);
     // Whoever asks once more, because nobody took over, has nothing new to tell yet.
     const isFirst = handover.state !== "no-taker";
@@ -151,9 +154,10 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
     if (left.some(({ vhost }) => vhost.leaving)) return;
     if (left.length > 0) {
       askedAt = undefined;
+      leavers = left;
       tell({ ...NOTHING, state: "no-taker" });
     } else if (isUnderWay() || handover.state === "no-taker") {
-      tell(isSucceeded(groups) ? handedOver() : NOTHING);
+      tell(leavers.every(isSucceeded) ? handedOver() : NOTHING);
       // Where nobody was willing at first, the groups do not know yet that they are to stay out of the way.
       if (!standingAside) demoteEach(true);
     }
@@ -161,7 +165,7 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
 
   const handedOver = (): Handover => {
     const tookMs = askedAt === undefined ? null : Math.round(((servedAt ?? now()) - askedAt) * 10) / 10;
-    return { state: "handed-over", to: successorOf(groups), tookMs };
+    return { state: "handed-over", to: successorOf(leavers), tookMs };
   };
 
   const endAfter = (seconds: number | null): void => {
@@ -234,9 +238,9 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
   return self;
 }
 
-/** True when every group stands by for a master that it has heard; a link that was lost is no successor. */
-function isSucceeded(groups: Iterable<Group>): boolean {
-  return [...groups].every(({ vhost }) => vhost.role === "backup" && lastHeard(vhost) !== undefined);
+/** True for a group that stands by for a master that it has heard; a link that was lost is no successor. */
+function isSucceeded({ vhost }: Group): boolean {
+  return vhost.role === "backup" && lastHeard(vhost) !== undefined;
 }
 
 /** Whose advertisements the groups hear now; of two families people know IPv4 better. */

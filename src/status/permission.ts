@@ -34,9 +34,7 @@ export function refuse(
   }
   const [, said] = /^Bearer +(.*)$/i.exec(petition.authorization ?? "") ?? [];
   // No page has it, wherever it comes from.
-  if (said !== undefined && token !== undefined) {
-    return isSame(said, token) ? undefined : { status: 401, error: "authorization: the token is wrong" };
-  }
+  if (said !== undefined && token !== undefined && isSame(said, token)) return undefined;
   if (!isOurs(host, names)) {
     return { status: 403, error: `host: found ${host || "none"}, wanted this board's address or name` };
   }
@@ -44,9 +42,11 @@ export function refuse(
     return { status: 403, error: `origin: found ${origin}, wanted http://${host}` };
   }
   if (isBoardItself(petition)) return undefined;
-  return token === undefined
-    ? { status: 403, error: "without status.token_file only the board itself may change anything" }
-    : { status: 401, error: "authorization: found none, wanted Bearer and the token" };
+  if (token === undefined) {
+    return { status: 403, error: "without status.token_file only the board itself may change anything" };
+  }
+  const why = said === undefined ? "found none, wanted Bearer and the token" : "the token is wrong";
+  return { status: 401, error: `authorization: ${why}` };
 }
 
 /** A name that somebody else's server may give to our address would pass off their page as ours. */
