@@ -106,10 +106,12 @@ export function face(view: View, button: { readonly held: boolean } = { held: fa
 
 /**
  * Safe is what is so, and not what was agreed: whoever has become master again
- * serves alone, and a backup that has heard nobody yet is about to.
+ * serves alone, and a backup that has heard nobody yet is about to. While
+ * nothing is decided, before the wish is kept or after a restart, patience.
  */
-function maintenanceFace({ carp }: View): Face {
-  if (carp.some(({ role }) => role === "master")) return "no-taker";
+function maintenanceFace({ carp, maintenance }: View): Face {
+  const isDecided = maintenance.handover.state !== "none";
+  if (carp.some(({ role }) => role === "master")) return isDecided ? "no-taker" : "handing-over";
   return carp.some(({ role, master }) => role === "backup" && master === null) ? "handing-over" : "safe";
 }
 

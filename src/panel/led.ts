@@ -129,8 +129,8 @@ function light(name: LampName, wiring: LampWiring, driver: PanelDriver, { onFaul
     if (underWay || stopped) return;
     const lamp = due();
     if (lit.led && sameLamp(written, lamp)) {
-      if (!lit.led.blinks)
-        wakeIn(nextChangeMs(wanted, performance.now() - sinceAt) - (performance.now() - sinceAt));
+      const sinceMs = performance.now() - sinceAt;
+      if (!lit.led.blinks) wakeIn(nextChangeMs(wanted, sinceMs) - sinceMs);
       return;
     }
     const slow = setTimeout(() => setFault(`has not answered for ${SLOW_MS / 1000} s`), SLOW_MS);

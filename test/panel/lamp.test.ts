@@ -52,6 +52,11 @@ const faces: readonly { view: View; is: Face; why: string }[] = [
   { view: mixed, is: "mixed", why: "serving some" },
   { view: broken(master), is: "fault", why: "something is wrong while it serves" },
   { view: broken(init), is: "fault", why: "something is wrong from the start" },
+  {
+    view: wished(master, "none"),
+    is: "handing-over",
+    why: "the wish is being kept, and nothing is done yet",
+  },
   { view: wished(master, "asking"), is: "handing-over", why: "the others are asked" },
   { view: wished(master, "handing-over"), is: "handing-over", why: "the successor is not heard yet" },
   { view: wished(calm, "handed-over"), is: "safe", why: "somebody else serves" },
@@ -111,6 +116,7 @@ describe("a view has a face", () => {
         const serves = each.carp.some((group) => group.role === "master");
         if (shown === "safe") assert.ok(each.maintenance.on && !serves);
         if (shown === "fault") assert.ok(!each.maintenance.on && each.faults.length > 0);
+        if (serves && each.maintenance.on) assert.ok(!["safe", "fault", "master"].includes(shown));
         if (shown === "no-taker") assert.ok(each.maintenance.on && serves);
       }),
     );

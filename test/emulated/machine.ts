@@ -1,0 +1,305 @@
+/**
+ * An arm64 board in QEMU's `virt` machine, as shipped: Debian's kernel, Node
+ * and the bundle in a file system in memory, started by QEMU alone.
+ *
+ *   outside                                inside
+ *   lamps()     ── qtest, readl ─────────▶ the data register of the PL061
+ *   setButton() ── qtest, set_irq_in ────▶ line 3 of the PL061
+ *   run()       ◀─ the serial line ──────▶ a shell, PID 1
+ *   network     ── multicast on loopback ▶ eth0, virtio
+ *
+ * It knows pins and commands; what carpio does with them is for the tests.
+ * scripts/guest.mjs makes what is booted.
+ */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  appendFileSync,
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as delay } from "node:timers/promises";
+import { type Dialogue, openQmp, openQtest } from "./monitor.js";
+
+export interface MachineOptions {
+  readonly name: string;
+  /** Its number on the network: 192.0.2.NUMBER. */
+  readonly number?: number;
+  /** Lines of carpio.toml. */
+  readonly config: readonly string[];
+  /** Machines with the same port are on one network. */
+  readonly port?: number;
+  /** Gives the lamps to the kernel's LED class, as a `gpio-leds` node of the device tree does. */
+  readonly leds?: boolean;
+}
+
+/** What the lines of the PL061 were from a moment on, in milliseconds. */
+export interface Reading {
+  readonly atMs: number;
+  readonly bits: number;
+}
+
+const root = join(import.meta.dirname, "../../..");
+const guest = join(root, "build/guest");
+const MEMORY_MB = 768;
+const BOOT_MS = 120_000;
+const COMMAND_MS = 60_000;
+/** GPIODATA with the address mask that shows all eight lines. */
+const DATA_REGISTER = 0x90303fc;
+const BUTTON_LINE = 3;
+const LAMP_BITS = 0b111;
+const READY = "the shell is ready";
+const INIT = `#!/usr/bin/busybox sh
+/usr/bin/busybox --install -s /usr/bin
+mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev; mount -t tmpfs run /run
+for module in $(cat /modules/order); do [ $module = leds-gpio.ko ] || insmod /modules/$module; done
+ip link set lo up
+. /machine
+stty -echo
+echo ${READY}
+PS1= exec sh
+`;
+
+export class Machine implements AsyncDisposable {
+  readonly lines: string[] = [];
+  readonly #process: ChildProcess;
+  readonly #directory: string;
+  #qtest: Dialogue | undefined;
+  #gpio = "";
+  #commands = 0;
+
+  private constructor(directory: string, parameters: readonly string[]) {
+    this.#directory = directory;
+    this.#process = spawn("qemu-system-aarch64", parameters, { stdio: ["pipe", "pipe", "pipe"] });
+    for (const stream of [this.#process.stdout, this.#process.stderr]) {
+      if (stream) createInterface({ input: stream }).on("line", (line) => this.lines.push(line.trimEnd()));
+    }
+    this.#process.on("error", (error) => this.lines.push(String(error)));
+  }
+
+  /** Returns when a shell answers; carpio does not run yet. */
+  static async boot(options: MachineOptions): Promise<Machine> {
+    const directory = mkdtempSync(join(tmpdir(), `carpio-machine-${options.name}-`));
+    const machine = new Machine(directory, parametersFor(options, directory));
+    try {
+      const qmp = await openQmp(join(directory, "qmp"));
+      machine.#gpio = await findGpio(qmp);
+      qmp.close();
+      machine.#qtest = await openQtest(join(directory, "qtest"));
+      await machine.until(() => machine.lines.includes(READY), {
+        holds: (isReady) => isReady,
+        what: "the boot",
+        deadlineMs: BOOT_MS,
+      });
+      // What the shell says at first is not the answer to a question.
+      await machine.run("true");
+      return machine;
+    } catch (error) {
+      await machine.close();
+      throw error;
+    }
+  }
+
+  /** Starts carpio; what it says goes to a file in the guest and comes with `log`. */
+  async start(): Promise<void> {
+    await this.run("carpio run --config /etc/carpio.toml >/run/log 2>&1 & echo $! >/run/pid");
+  }
+
+  log(): Promise<string> {
+    return this.run("cat /run/log");
+  }
+
+  /** A command in the guest; gives what it printed, and throws when it fails. */
+  async run(command: string, deadlineMs = COMMAND_MS): Promise<string> {
+    const mark = `end of ${++this.#commands}:`;
+    const from = this.lines.length;
+    // The mark is put together in the guest, so that an echo of the command is not taken for its answer.
+    this.#process.stdin?.write(`${command}\necho "end of" ${this.#commands}: $?\n`);
+    const end = await this.until(
+      () => this.lines.findIndex((line, i) => i >= from && line.startsWith(mark)),
+      {
+        holds: (index) => index >= 0,
+        what: command,
+        deadlineMs,
+      },
+    );
+    const said = this.lines.slice(from, end).join("\n");
+    const status = Number(this.lines[end]?.slice(mark.length));
+    if (status !== 0) throw new Error(`${command}: exit status ${status}: ${said}`);
+    return said;
+  }
+
+  /** Asks again and again until the answer is as wanted. */
+  async until<T>(
+    ask: () => T | Promise<T>,
+    {
+      holds,
+      what,
+      deadlineMs = COMMAND_MS,
+    }: { holds: (answer: T) => boolean; what: string; deadlineMs?: number },
+  ): Promise<T> {
+    const deadlineAt = performance.now() + deadlineMs;
+    for (;;) {
+      const answer = await ask();
+      if (holds(answer)) return answer;
+      const ended = this.#process.exitCode !== null || this.#process.signalCode !== null;
+      if (ended || performance.now() > deadlineAt) {
+        const last = this.lines.slice(-30).join("\n");
+        throw new Error(`waited in vain for ${what}; last seen: ${JSON.stringify(answer)}\n${last}`);
+      }
+      await delay(10);
+    }
+  }
+
+  /** `/status` as the board itself sees it. */
+  async status(): Promise<Record<string, unknown>> {
+    return JSON.parse(await this.run("wget -q -O - http://127.0.0.1:8080/status")) as Record<string, unknown>;
+  }
+
+  /** The lamps' lines: role in bit 0, maintenance in bit 1, fault in bit 2. */
+  async lamps(): Promise<number> {
+    const answer = await this.#ask(`readl 0x${DATA_REGISTER.toString(16)}`);
+    return Number(answer.split(" ")[1]) & LAMP_BITS;
+  }
+
+  /** Every change of the lamps in so many milliseconds, the first reading included. */
+  async watchLamps(forMs: number): Promise<readonly Reading[]> {
+    const start = performance.now();
+    const readings: Reading[] = [];
+    for (let atMs = 0; atMs < forMs; atMs = performance.now() - start) {
+      const bits = await this.lamps();
+      if (bits !== readings.at(-1)?.bits) readings.push({ atMs, bits });
+    }
+    return readings;
+  }
+
+  /** The level at the button's line; on this board high is pressed. */
+  async setButton(pressed: boolean): Promise<void> {
+    await this.#ask(`set_irq_in ${this.#gpio} unnamed-gpio-in ${BUTTON_LINE} ${pressed ? 1 : 0}`);
+  }
+
+  async press(forMs: number): Promise<void> {
+    await this.setButton(true);
+    await delay(forMs);
+    await this.setButton(false);
+  }
+
+  /** The plug is pulled. */
+  async close(): Promise<void> {
+    this.#qtest?.close();
+    if (this.#process.exitCode === null && this.#process.signalCode === null) {
+      const gone = once(this.#process, "exit");
+      this.#process.kill("SIGKILL");
+      await gone;
+    }
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #ask(command: string): Promise<string> {
+    const answer = await this.#qtest?.ask(command);
+    if (!answer?.startsWith("OK")) throw new Error(`${command}: found ${answer}, wanted OK`);
+    return answer;
+  }
+}
+
+function parametersFor(options: MachineOptions, directory: string): readonly string[] {
+  const { number = 2, port = 11200, leds = false } = options;
+  const mac = `52:54:00:00:02:${number.toString(16).padStart(2, "0")}`;
+  return [
+    ...["-M", "virt", "-cpu", "cortex-a72", "-m", String(MEMORY_MB), "-nodefaults", "-no-reboot"],
+    ...["-display", "none", "-serial", "stdio"],
+    ...["-kernel", join(guest, "vmlinuz"), "-initrd", makeInitrd(options, directory)],
+    ...["-append", "console=ttyAMA0 loglevel=3 panic=1"],
+    ...(leds ? ["-dtb", treeWithLeds(directory)] : []),
+    ...["-netdev", `socket,id=lan,mcast=230.0.0.1:${port},localaddr=127.0.0.1`],
+    ...["-device", `virtio-net-pci,netdev=lan,mac=${mac},romfile=`],
+    ...["-qmp", `unix:${join(directory, "qmp")},server=on,wait=off`],
+    ...["-qtest", `unix:${join(directory, "qtest")},server=on,wait=off`, "-qtest-log", "/dev/null"],
+  ];
+}
+
+/** Two archives, one behind the other: what all machines have, and what is this one's. */
+function makeInitrd({ name, number = 2, config, leds = false }: MachineOptions, directory: string): string {
+  const common = join(guest, "common.cpio");
+  if (!existsSync(common)) {
+    archive(join(guest, "root"), `${common}.${process.pid}`);
+    execFileSync("mv", [`${common}.${process.pid}`, common]);
+  }
+  const own = join(directory, "own");
+  for (const folder of ["usr/bin", "etc", "proc", "sys", "dev", "run", "tmp", "var/lib/carpio"]) {
+    mkdirSync(join(own, folder), { recursive: true });
+  }
+  copyFileSync(join(root, "dist/carpio.cjs"), join(own, "usr/bin/carpio"));
+  writeFileSync(join(own, "etc/carpio.toml"), [`name = "${name}"`, ...config, ""].join("\n"));
+  const settings = [
+    `hostname ${name}`,
+    `ip address add 192.0.2.${number}/24 dev eth0`,
+    "ip link set eth0 up",
+    "export PATH=/usr/local/bin:/usr/sbin:/usr/bin",
+    leds ? "insmod /modules/leds-gpio.ko" : "",
+  ];
+  writeFileSync(join(own, "machine"), `${settings.join("\n")}\n`);
+  writeFileSync(join(own, "init"), INIT);
+  for (const file of ["init", "usr/bin/carpio"]) chmodSync(join(own, file), 0o755);
+
+  const initrd = join(directory, "initrd");
+  copyFileSync(common, initrd);
+  archive(own, join(directory, "own.cpio"));
+  appendFileSync(initrd, readFileSync(join(directory, "own.cpio")));
+  return initrd;
+}
+
+/** The kernel wants every archive to begin at a multiple of four; cpio's are padded to 512. */
+function archive(folder: string, file: string): void {
+  const names = execFileSync("find", [".", "-mindepth", "1"], { cwd: folder });
+  const stdio: ["pipe", number, "ignore"] = ["pipe", openSync(file, "w"), "ignore"];
+  execFileSync("cpio", ["-o", "-H", "newc", "-R", "0:0"], { cwd: folder, input: names, stdio });
+  if (statSync(file).size % 4 !== 0) throw new Error(`${file}: found a length that is no multiple of 4`);
+}
+
+/** QEMU's own device tree with the lamps as LEDs, under the names of board/virt/board.toml. */
+function treeWithLeds(directory: string): string {
+  const tree = join(directory, "virt.dtb");
+  const parameters = ["-M", `virt,dumpdtb=${tree}`, "-cpu", "cortex-a72", "-m", String(MEMORY_MB)];
+  execFileSync("qemu-system-aarch64", [...parameters, "-display", "none"], { stdio: "ignore" });
+  const chip = execFileSync("fdtget", ["-t", "x", tree, "/pl061@9030000", "phandle"], {
+    encoding: "utf8",
+  }).trim();
+  execFileSync("fdtput", ["-c", tree, "/leds"]);
+  execFileSync("fdtput", ["-t", "s", tree, "/leds", "compatible", "gpio-leds"]);
+  for (const [line, label] of [
+    "carpio:green:role",
+    "carpio:amber:maintenance",
+    "carpio:red:fault",
+  ].entries()) {
+    execFileSync("fdtput", ["-c", tree, `/leds/lamp${line}`]);
+    execFileSync("fdtput", ["-t", "s", tree, `/leds/lamp${line}`, "label", label]);
+    execFileSync("fdtput", ["-t", "x", tree, `/leds/lamp${line}`, "gpios", chip, String(line), "0"]);
+  }
+  return tree;
+}
+
+/** Its place among QEMU's objects differs with the machine's other parts. */
+async function findGpio(qmp: Dialogue): Promise<string> {
+  const parts = JSON.parse(
+    await qmp.ask(JSON.stringify({ execute: "qom-list", arguments: { path: "/machine/unattached" } })),
+  ) as { return: readonly { name: string; type: string }[] };
+  const gpio = parts.return.find(({ type }) => type === "child<pl061>");
+  if (!gpio) throw new Error("found no PL061 among the parts of the machine");
+  return `/machine/unattached/${gpio.name}`;
+}
