@@ -29,8 +29,10 @@ export interface LampSet {
 export type End = "stopped" | "powered-off" | "replaced";
 
 const AGAIN_MS = 5_000;
-/** A line is written in microseconds, on a slow bus in some milliseconds. */
-const SLOW_MS = 1_000;
+/** A line is written in microseconds; to be given one may take two seconds, where udev has to allow it. */
+const SLOW_MS = 4_000;
+/** How long the end of the program waits for lamps. */
+const LAST_MS = 1_000;
 
 const dark: Lamp = { pattern: "off" };
 
@@ -133,11 +135,14 @@ function light(name: LampName, wiring: LampWiring, driver: PanelDriver, { onFaul
       if (!lit.led.blinks) wakeIn(nextChangeMs(wanted, sinceMs) - sinceMs);
       return;
     }
-    const slow = setTimeout(() => setFault(`has not answered for ${SLOW_MS / 1000} s`), SLOW_MS);
-    underWay = (lit.led ? write(lit.led, lamp) : open()).then(
+    const task = (lit.led ? write(lit.led, lamp) : open()).then(
       () => finish(slow, undefined),
       (error: unknown) => finish(slow, error instanceof Error ? error.message : String(error)),
     );
+    const judge = () => underWay === task && setFault(`has not answered for ${SLOW_MS / 1000} s`);
+    // Whoever was late itself finds the answer waiting, and hears it before it judges.
+    const slow = setTimeout(() => setImmediate(judge), SLOW_MS);
+    underWay = task;
   };
   const open = async () => {
     lit.led = await driver.openLed(wiring, name);
@@ -175,9 +180,9 @@ function light(name: LampName, wiring: LampWiring, driver: PanelDriver, { onFaul
       if (lit.led) next();
     },
     async settled() {
-      const deadlineAt = performance.now() + SLOW_MS;
+      const deadlineAt = performance.now() + LAST_MS;
       while (lit.led && !sameLamp(written, due()) && performance.now() < deadlineAt) {
-        await Promise.race([underWay, new Promise((resolve) => setTimeout(resolve, SLOW_MS / 10))]);
+        await Promise.race([underWay, new Promise((resolve) => setTimeout(resolve, LAST_MS / 10))]);
       }
     },
     stop() {

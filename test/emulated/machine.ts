@@ -155,7 +155,7 @@ export class Machine implements AsyncDisposable {
       if (holds(answer)) return answer;
       const ended = this.#process.exitCode !== null || this.#process.signalCode !== null;
       if (ended || performance.now() > deadlineAt) {
-        const last = this.lines.slice(-30).join("\n");
+        const last = this.lines.slice(-10).join("\n");
         throw new Error(`waited in vain for ${what}; last seen: ${JSON.stringify(answer)}\n${last}`);
       }
       await delay(10);
