@@ -5,6 +5,9 @@
  *
  *   node scripts/guest.mjs
  *
+ * It needs cpio, kmod, xz-utils and g++-aarch64-linux-gnu, and whoever boots the
+ * result qemu-system-arm and device-tree-compiler.
+ *
  * Debian's packages come through this computer's own package sources and are
  * checked by its keys; no package is installed. What is there already stays,
  * so a second run takes no time. To have newer packages, remove build/guest.

@@ -68,7 +68,7 @@ ip link set lo up
 . /machine
 stty -echo
 echo ${READY}
-PS1= exec sh
+PS1= PS2= exec sh
 `;
 
 export class Machine implements AsyncDisposable {
@@ -118,6 +118,10 @@ export class Machine implements AsyncDisposable {
 
   log(): Promise<string> {
     return this.run("cat /run/log");
+  }
+
+  async write(file: string, lines: readonly string[]): Promise<void> {
+    await this.run([`cat >${file} <<'END OF FILE'`, ...lines, "END OF FILE"].join("\n"));
   }
 
   /** A command in the guest; gives what it printed, and throws when it fails. */
