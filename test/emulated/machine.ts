@@ -184,6 +184,8 @@ export class Machine implements AsyncDisposable {
     for (let atMs = 0; atMs < forMs; atMs = performance.now() - start) {
       const bits = await this.lamps();
       if (bits !== readings.at(-1)?.bits) readings.push({ atMs, bits });
+      // Each reading stops the machine for a moment.
+      await delay(2);
     }
     return readings;
   }
