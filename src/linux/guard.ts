@@ -1,12 +1,9 @@
 /**
- * The dead man's switch: a shell that waits for our end of a pipe to close.
- *
- * However the daemon dies, the kernel closes the pipe, and the shell takes the
- * addresses off the board. It ignores the signals that end a daemon, and lives
- * in a session of its own.
+ * The dead man's switch for addresses: however the daemon dies, a shell takes
+ * them off the board. It ignores the signals that end a daemon.
  */
-import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { openDeadMan } from "./dead-man.js";
 
 export interface Guard {
   /** Replaces what is to be done at the end: lines for `ip -batch`. */
@@ -28,41 +25,12 @@ const RESTART_MS = 100;
 
 /** Starts a guard, and another whenever one is lost; `onStart` is told its process each time. */
 export function openGuard(onStart: (pid: number | undefined) => void): Guard {
-  let commands: readonly string[] = [];
-  let dismissed = false;
-
-  const start = () => {
-    const shell = spawn("sh", ["-c", SCRIPT, NAME], { stdio: ["pipe", "ignore", "ignore"], detached: true });
-    const ended = new Promise<void>((resolve) => {
-      shell.once("error", () => resolve());
-      shell.once("close", () => resolve());
-    });
-    ended.then(() => {
-      if (!dismissed) setTimeout(restart, RESTART_MS);
-    });
-    shell.stdin.on("error", () => {});
-    return { shell, ended };
-  };
-  let current = start();
-  const tell = () => current.shell.stdin.write(`${commands.join(";")}\n`);
-  const restart = () => {
-    if (dismissed) return;
-    current = start();
-    tell();
-    onStart(current.shell.pid);
-  };
-  onStart(current.shell.pid);
-
+  const onRestart = () => onStart(shell.pid);
+  const shell = openDeadMan({ name: NAME, script: SCRIPT, restartMs: RESTART_MS, onRestart });
+  onStart(shell.pid);
   return {
-    protect(wanted) {
-      commands = wanted;
-      tell();
-    },
-    async dismiss() {
-      dismissed = true;
-      current.shell.stdin.end("dismissed\n");
-      await current.ended;
-    },
+    protect: (commands) => shell.arm(commands.join(";")),
+    dismiss: shell.dismiss,
   };
 }
 

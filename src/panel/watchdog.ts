@@ -4,7 +4,7 @@
  * shell can wait for a limited time, when we have been silent for too long.
  * Without it the lamps would go on saying what was true when we died.
  */
-import { spawn } from "node:child_process";
+import { openDeadMan } from "../linux/dead-man.js";
 import type { FileWrite } from "./driver.js";
 
 export interface Watchdog {
@@ -32,43 +32,13 @@ done 2>/dev/null`;
 
 /** Starts a watchdog, and another when one is lost; `onLost` may find lamps that it has set. */
 export function openWatchdog(onLost: () => void): Watchdog {
-  let writes: readonly FileWrite[] = [];
-  let dismissed = false;
-
-  const start = () => {
-    const shell = spawn("sh", ["-c", SCRIPT, NAME], { stdio: ["pipe", "ignore", "ignore"], detached: true });
-    const ended = new Promise<void>((resolve) => {
-      shell.once("error", () => resolve());
-      shell.once("close", () => resolve());
-    });
-    ended.then(() => {
-      if (!dismissed) setTimeout(restart, RESTART_MS);
-    });
-    shell.stdin.on("error", () => {});
-    return { shell, ended };
-  };
-  const restart = () => {
-    if (dismissed) return;
-    current = start();
-    tell();
-    onLost();
-  };
-  const tell = () => {
-    current.shell.stdin.write(`${writes.map(({ path, text }) => `${path} ${text}`).join(";")}\n`);
-  };
-  let current = start();
-  const beats = setInterval(() => current.shell.stdin.write("beat\n"), BEAT_MS);
-
+  const shell = openDeadMan({ name: NAME, script: SCRIPT, restartMs: RESTART_MS, onRestart: onLost });
+  const beats = setInterval(() => shell.say("beat"), BEAT_MS);
   return {
-    arm(wanted) {
-      writes = wanted;
-      tell();
-    },
+    arm: (writes) => shell.arm(writes.map(({ path, text }) => `${path} ${text}`).join(";")),
     async dismiss() {
-      dismissed = true;
       clearInterval(beats);
-      current.shell.stdin.end("dismissed\n");
-      await current.ended;
+      await shell.dismiss();
     },
   };
 }
