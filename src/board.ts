@@ -103,11 +103,13 @@ export function findBoard(configured: string, tree: DeviceTree | undefined = rea
   const named = carriedBoards.find(({ name }) => name === configured);
   if (named) return found(carriedBoard(named));
 
+  // A computer without a device tree has no panel, and that is no fault of its own.
+  if (configured === "auto" && !tree) return { board: noBoard, fault: undefined };
   const family = carriedBoards.filter(({ name }) => configured === "auto" || familyOf(name) === configured);
   const boards = family.map(carriedBoard).flatMap((read) => (read.ok ? [read.board] : []));
   const board = tree && boardOf(tree, boards);
   if (board) return { board, fault: undefined };
-  // A computer of a kind that nobody described has no panel, and that is no fault of its own.
+  // Nor has one of a kind that nobody described.
   if (configured === "auto") return { board: noBoard, fault: undefined };
   const seen = tree ? `a device tree of "${tree.model}"` : "no device tree";
   const wanted = `one of ${boards.map(({ name }) => name).join(", ")}: name it in carpio.toml`;

@@ -104,6 +104,7 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
   });
   const events: RoleChange[] = [];
   let config = initial;
+  let board = boardName(config.board);
   let changed: Changed = {};
   let server: { close(): void } | undefined;
   let stopping = false;
@@ -296,14 +297,14 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
     faults.set("status", undefined);
     const { listen } = config.status;
     if (!listen) return;
-    const board = {
+    const asked = {
       snapshot,
       setMaintenance: (on: boolean, forSeconds: number | undefined) =>
         maintenance.set(on, { by: "HTTP", forSeconds }),
       token: () => token,
       names: () => [config.name, hostname()],
     };
-    server = keepStatusServer(listen, board, (said) => {
+    server = keepStatusServer(listen, asked, (said) => {
       faults.set("status", said && `no status over HTTP: ${said}`);
     });
   }
@@ -319,7 +320,7 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
     return takeSnapshot({
       config,
       version,
-      board: boardName(config.board),
+      board,
       uptimeSeconds: (performance.now() - startedAt) / 1000,
       groups: [...groups],
       maintenance: maintenance.snapshot(),
@@ -367,6 +368,7 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
       if (stopping) return;
       const before = config;
       config = next;
+      board = boardName(config.board);
       for (const wanted of next.groups) {
         const known = groups.find(wanted.interface, wanted.vhid);
         if (!known) addGroup(wanted);

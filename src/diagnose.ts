@@ -9,6 +9,7 @@ import type { Advertisement } from "./carp/advertisement.js";
 import { createSigner, KEY_BYTES, PASSPHRASE_BYTES, type Signature, verifyDigest } from "./carp/digest.js";
 import { type GroupConfig, signatureOf } from "./config.js";
 import { type Address, formatAddress, isLinkLocal, sameAddress } from "./wire/address.js";
+import { parseMac } from "./wire/mac.js";
 
 /** A packet whose digest fits no group as configured. */
 export interface Misfit {
@@ -115,7 +116,7 @@ function* otherForms(misfit: Misfit, own: Signature): Generator<Change> {
     : [{ linkLocal: "with" }, `the peer signs link-local addresses too: set link_local = "with" ${place}`];
   yield [{ lladdr: undefined }, `the peer signs no link-layer address: remove lladdr from [carp.compat]`];
   for (const mac of macsOf(misfit)) {
-    const lladdr = Uint8Array.from(mac.split(":"), (byte) => Number.parseInt(byte, 16));
+    const lladdr = parseMac(mac);
     yield [{ lladdr }, `the peer signs the link-layer address it was given: set lladdr = "${mac}" ${place}`];
   }
 }

@@ -53,7 +53,7 @@ export function createFrontPanel(options: FrontPanelOptions): FrontPanel {
     showing ??= setTimeout(() => {
       showing = undefined;
       faults.set("panel", panel.faults.join("; ") || undefined);
-      panel.show(view());
+      if (panel.hasLamps) panel.show(view());
     }, SHOW_MS);
   };
 

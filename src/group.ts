@@ -171,7 +171,7 @@ export function createGroup(options: GroupOptions): Group {
     const failing = failures >= SEND_FAILURES;
     failures = 0;
     successes = 0;
-    fault("sending", undefined);
+    faults.set("sending", undefined);
     if (failing) options.onSending(sendingFails(), 0);
   };
 
@@ -212,7 +212,7 @@ export function createGroup(options: GroupOptions): Group {
   /** A master that cannot hold the addresses leaves, so that another may; the next review tries again. */
   const claim = async (): Promise<void> => {
     const said = await holder.claim();
-    fault("addresses", said);
+    faults.set("addresses", said);
     const reason = "cannot hold the addresses";
     if (said === undefined) return handle({ kind: "demote", reason, advskew: 0 });
     if (vhost.role !== "master") return;
@@ -263,7 +263,7 @@ export function createGroup(options: GroupOptions): Group {
       successes = 0;
       failures++;
       if (failures < SEND_FAILURES) return;
-      fault("sending", `${reason}: ${error.message}`);
+      faults.set("sending", `${reason}: ${error.message}`);
       // Each time: another group may have taken the reason back, or be new.
       options.onSending(reason, DEMOTED_ADVSKEW);
       return;
@@ -272,13 +272,9 @@ export function createGroup(options: GroupOptions): Group {
     if (failures < SEND_FAILURES) failures = 0;
     else if (successes >= SEND_FAILURES) {
       failures = 0;
-      fault("sending", undefined);
+      faults.set("sending", undefined);
       options.onSending(reason, 0);
     }
-  };
-
-  const fault = (about: string, said: string | undefined): void => {
-    faults.set(about, said);
   };
 
   const settled = async (): Promise<void> => {
@@ -305,7 +301,7 @@ export function createGroup(options: GroupOptions): Group {
     counters,
     faults: faults.all,
     handle,
-    fault,
+    fault: faults.set,
     deadline: () => nextDeadline(vhost),
     reclaim() {
       if (vhost.role === "master" && !hasSuccessor(vhost)) enqueue({ do: "claim" });

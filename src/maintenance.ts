@@ -133,13 +133,13 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
     askedAt = now();
     servedAt = undefined;
     leavers = masters();
-    if (masters().length === 0) return demoteAll(true);
+    if (leavers.length === 0) return demoteAll(true);
     // Whoever asks once more, because nobody took over, has nothing new to tell yet.
     const isFirst = handover.state !== "no-taker";
     const peers = options.peers();
     if (peers.length > 0) {
       if (isFirst) tell({ ...NOTHING, state: "asking" });
-      const willing = await anyoneWilling(peers, masters());
+      const willing = await anyoneWilling(peers, leavers);
       if (mine !== turn) return;
       if (!willing) return demoteAll(false);
     }

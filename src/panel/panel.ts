@@ -32,6 +32,8 @@ export interface PanelView {
 }
 
 export interface Panel {
+  /** Whether there are lamps at all: without them nobody needs to be shown anything. */
+  readonly hasLamps: boolean;
   /** What cannot be lit or read, and why. */
   readonly faults: readonly string[];
   /** What a view looks like on this panel; nothing is lit. */
@@ -56,6 +58,7 @@ export function openPanel({ board, driver, buttonSocket, onPress, onChange }: Pa
     return { face: shown, lamps: lampsOf(shown, view, names), button: state };
   };
   return {
+    hasLamps: names.length > 0,
     get faults() {
       return [...(lamps?.faults ?? []), ...(button?.fault === undefined ? [] : [button.fault])];
     },

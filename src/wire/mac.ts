@@ -7,7 +7,7 @@ export function formatMac(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
 }
 
-/** Reads what `formatMac` writes. */
+/** Reads what `formatMac` writes, and octets of one digit; whether it is a MAC at all, the caller knows. */
 export function parseMac(text: string): Uint8Array {
   return Uint8Array.from(text.split(":"), (byte) => Number.parseInt(byte, 16));
 }
