@@ -6,7 +6,7 @@ import { after, test } from "node:test";
 import fc from "fast-check";
 import { encodeAdvertisement, HEADER_BYTES } from "../src/carp/advertisement.js";
 import { keyOfPassphrase } from "../src/carp/digest.js";
-import type { Compat, GroupConfig } from "../src/config.js";
+import type { GroupConfig } from "../src/config.js";
 import {
   type DecodeIo,
   decodeInput,
@@ -23,21 +23,13 @@ import {
   bytesOf,
   hexOf,
   implementations,
+  plainCompat,
   readBytes,
   readJson,
   readVectors,
   signatureOf,
   type Vector,
 } from "./spec.js";
-
-const compat: Compat = {
-  order: "sorted",
-  linkLocal: "auto",
-  lladdr: undefined,
-  checksum6: "plain",
-  masterDown: "classic",
-  demote: "advskew",
-};
 
 /** The receiver of `reject.json`. */
 const ours: GroupConfig = {
@@ -50,7 +42,7 @@ const ours: GroupConfig = {
   preempt: false,
   mac: "virtual",
   peers: [],
-  compat,
+  compat: plainCompat,
 };
 
 const rejects: { readonly [name: string]: string } = Object.fromEntries(
@@ -235,7 +227,7 @@ test("what a peer wants of us that we do not want of it is hinted at", () => {
     only(decodeInput(summed.ipv6?.hex ?? "", [netbsd])).hint ?? "",
     /set checksum6 = "pseudo-header"/,
   );
-  const set = { ...netbsd, compat: { ...compat, checksum6: "pseudo-header" } } as const;
+  const set = { ...netbsd, compat: { ...plainCompat, checksum6: "pseudo-header" } } as const;
   assert.equal(only(decodeInput(summed.ipv6?.hex ?? "", [set])).hint, null);
   assert.match(
     only(decodeInput(summed.ipv6?.carp_payload_v6 ?? "", [netbsd])).hint ?? "",
@@ -512,7 +504,7 @@ function groupOf(signature: ReturnType<typeof signatureOf>, { vhid }: Vector): G
     vhid,
     key,
     addresses: addresses.map((address) => ({ address, length: 24 })),
-    compat: { ...compat, order, linkLocal, lladdr },
+    compat: { ...plainCompat, order, linkLocal, lladdr },
   };
 }
 

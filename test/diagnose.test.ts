@@ -5,16 +5,7 @@ import type { Advertisement } from "../src/carp/advertisement.js";
 import { createSigner, keyOfPassphrase, sign } from "../src/carp/digest.js";
 import { type Compat, type GroupConfig, signatureOf } from "../src/config.js";
 import { diagnose, diagnoseVhid } from "../src/diagnose.js";
-import { addressOf, bytesOf } from "./spec.js";
-
-const compat: Compat = {
-  order: "sorted",
-  linkLocal: "auto",
-  lladdr: undefined,
-  checksum6: "plain",
-  masterDown: "classic",
-  demote: "advskew",
-};
+import { addressOf, bytesOf, plainCompat } from "./spec.js";
 
 interface Group {
   readonly vhid?: number;
@@ -37,7 +28,7 @@ function group(of: Group): GroupConfig {
     preempt: false,
     mac: "virtual",
     peers: [],
-    compat: { ...compat, ...of.compat },
+    compat: { ...plainCompat, ...of.compat },
   };
 }
 

@@ -10,6 +10,7 @@ import type { CarpDevice } from "../src/linux/carp-device.js";
 import type { Sender } from "../src/linux/carp-socket.js";
 import type { Holder } from "../src/linux/holder.js";
 import type { Log } from "../src/log.js";
+import { plainCompat } from "./spec.js";
 
 export interface FakeHolder extends Holder {
   /** What it was asked, in order: `prepare`, `claim`, … */
@@ -40,14 +41,7 @@ export function groupConfig(changes: Partial<GroupConfig> = {}): GroupConfig {
     preempt: true,
     mac: "virtual",
     peers: [],
-    compat: {
-      order: "sorted",
-      linkLocal: "auto",
-      lladdr: undefined,
-      checksum6: "plain",
-      masterDown: "classic",
-      demote: "advskew",
-    },
+    compat: plainCompat,
     ...changes,
   };
 }

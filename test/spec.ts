@@ -4,9 +4,20 @@
  */
 import { readFileSync } from "node:fs";
 import type { Signature } from "../src/carp/digest.js";
+import type { Compat } from "../src/config.js";
 import { type Address, parseAddress } from "../src/wire/address.js";
 
 const SPEC = new URL("../../../shared/spec/", import.meta.url);
+
+/** `[carp.compat]` where nothing is said. */
+export const plainCompat: Compat = {
+  order: "sorted",
+  linkLocal: "auto",
+  lladdr: undefined,
+  checksum6: "plain",
+  masterDown: "classic",
+  demote: "advskew",
+};
 
 /** One vector; `vectors/README.md` says what its fields mean. */
 export interface Vector {
