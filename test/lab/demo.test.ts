@@ -267,7 +267,9 @@ function openTerminal(command: readonly string[], more: NodeJS.ProcessEnv = {}):
   const begin = `sh -c 'echo begins; exec "$@"' sh ${quoted}`;
   const line = `stty rows 24 cols 80; trap : INT; ${begin}; status=$?; stty -a; exit $status`;
   const [nsenter = "", ...door] = computer.door();
-  const env = { ...process.env, TMPDIR: TEMPORARY, TERM: "xterm-256color", NO_COLOR: undefined, ...more };
+  // A person's terminal: where CI is set, Node takes it for one that only keeps a log, and uses no colours.
+  const person = { TERM: "xterm-256color", NO_COLOR: undefined, CI: undefined };
+  const env = { ...process.env, TMPDIR: TEMPORARY, ...person, ...more };
   const script = spawn(nsenter, [...door, "script", "-qec", line, "/dev/null"], {
     env,
     stdio: ["pipe", "pipe", "inherit"],
