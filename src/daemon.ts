@@ -388,6 +388,7 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
       stopping = true;
       for (const timer of reviews) clearInterval(timer);
       maintenance.stop();
+      panel.leave();
       const left = Promise.all([...groups].map((group) => leave(group, why)));
       const late = new Promise((resolve) => setTimeout(resolve, STOP_MS, "late"));
       if ((await Promise.race([left, late])) === "late" && !(await removeDevices())) {

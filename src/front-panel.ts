@@ -19,6 +19,8 @@ export interface FrontPanel {
   snapshot(): PanelView;
   /** Something may look different now. */
   show(): void;
+  /** The program is about to end: until the others serve, nobody is to pull the plug. */
+  leave(): void;
   /** Another board or driver, if so. */
   reconfigure(config: Config): Promise<void>;
   close(end: "stopped" | "powered-off"): Promise<void>;
@@ -42,6 +44,7 @@ export function createFrontPanel(options: FrontPanelOptions): FrontPanel {
   const { groups, faults, maintenance, onPowerOff } = options;
   let { config } = options;
   let showing: NodeJS.Timeout | undefined;
+  let leaving = false;
 
   const onPress = (press: Press): void => {
     if (press === "long") onPowerOff();
@@ -69,6 +72,7 @@ export function createFrontPanel(options: FrontPanelOptions): FrontPanel {
       carp,
       maintenance: maintenance.snapshot(),
       identify: false,
+      leaving,
       faults: [...all, ...own],
     };
   };
@@ -85,6 +89,10 @@ export function createFrontPanel(options: FrontPanelOptions): FrontPanel {
   return {
     snapshot: () => panel.view(view()),
     show,
+    leave() {
+      leaving = [...groups].some(({ vhost }) => vhost.role === "master");
+      show();
+    },
     async reconfigure(next) {
       const same = config.board === next.board && config.panel.driver === next.panel.driver;
       config = next;

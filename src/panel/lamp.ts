@@ -35,6 +35,8 @@ export interface View {
     readonly handover: { readonly state: "none" | "asking" | "handing-over" | "handed-over" | "no-taker" };
   };
   readonly identify: boolean;
+  /** The program is on its way out, whoever asked for it, and still serves. */
+  readonly leaving: boolean;
   readonly faults: readonly string[];
 }
 
@@ -99,7 +101,7 @@ export function face(view: View, button: { readonly held: boolean } = { held: fa
   if (button.held) return "power-off";
   if (view.identify) return "identify";
   const { state } = view.maintenance.handover;
-  if (state === "asking" || state === "handing-over") return "handing-over";
+  if (view.leaving || state === "asking" || state === "handing-over") return "handing-over";
   if (view.maintenance.on) return maintenanceFace(view);
   return view.faults.length > 0 ? "fault" : roleFace(view);
 }

@@ -81,6 +81,15 @@ describe("a board with lamps and a button", { concurrency: 2, timeout: 240_000 }
     assert.equal(await lab.left.run(["cat", join(lab.left.directory, "off")]), "powered off\n");
   });
 
+  test("stopped with nobody there to take over: the lamps ask for patience as long as it serves", async () => {
+    await using lab = await Lab.open();
+    const left = panelBoard(lab.left, "left");
+    await left.enters("master", ROLE_DEADLINE_MS);
+    await left.child.kill("SIGTERM");
+    await until(lab.left, shows("handing-over"));
+    assert.equal((await left.child.ended).status, 0);
+  });
+
   test("a fault lights the red lamp, and it goes out when all is well", async () => {
     await using lab = await Lab.open();
     const left = panelBoard(lab.left, "left");

@@ -27,6 +27,7 @@ const calm: View = {
   carp: [{ role: "backup", master: heard }],
   maintenance: { on: false, handover: { state: "none" } },
   identify: false,
+  leaving: false,
   faults: [],
 };
 const master: View = { ...calm, role: "master", carp: [{ role: "master", master: null }] };
@@ -76,7 +77,13 @@ const faces: readonly { view: View; is: Face; why: string }[] = [
     is: "handing-over",
     why: "of one group nobody is known to serve",
   },
-  { view: leaving(master, "handing-over"), is: "handing-over", why: "a stop hands over as well" },
+  { view: { ...master, leaving: true }, is: "handing-over", why: "a stop hands over as well" },
+  {
+    view: { ...broken(init), leaving: true },
+    is: "handing-over",
+    why: "whatever is wrong, until the stop is done",
+  },
+  { view: leaving(master, "handing-over"), is: "handing-over", why: "it is called back in the middle" },
   { view: leaving(calm, "handed-over"), is: "backup", why: "a handover that is over says nothing" },
   {
     view: leaving(master, "no-taker"),
@@ -108,6 +115,7 @@ describe("a view has a face", () => {
         }),
       }),
       identify: fc.boolean(),
+      leaving: fc.boolean(),
       faults: fc.array(fc.string(), { maxLength: 1 }),
     });
     fc.assert(

@@ -18,6 +18,7 @@ const master: View = {
   carp: [{ role: "master", master: null }],
   maintenance: { on: false, handover: { state: "none" } },
   identify: false,
+  leaving: false,
   faults: [],
 };
 
