@@ -97,6 +97,9 @@ const commands: { readonly [name: string]: Command } = {
   demote: ({ world }, [name = "", advskew = "", ...reason]) => {
     for (const host of hostsCalled(world, name)) demote(world, host, reason.join(" "), Number(advskew));
   },
+  /** The button of a board, and the button again. */
+  "stand-aside": each((world, host) => demote(world, host, "maintenance", 240, true)),
+  "call-back": each((world, host) => demote(world, host, "maintenance", 0)),
   /** configure NAME ADVBASE/ADVSKEW [preempt] [readdress]: everything not named stays. */
   configure: ({ world }, [name = "", interval = "", ...options]) => {
     for (const host of hostsCalled(world, name)) {

@@ -177,14 +177,18 @@ export function holders(world: World, vhid: number): Host[] {
   return [...world.hosts.values()].filter((host) => host.holds && host.settings.vhid === vhid);
 }
 
-/** Power, or a daemon that is started again. Whatever an earlier life left behind is released first. */
-export function start(world: World, host: Host): void {
+/**
+ * Power, or a daemon that is started again. Whatever an earlier life left behind is released first;
+ * `known` is what its disc tells it before it has a link.
+ */
+export function start(world: World, host: Host, known: readonly VhostEvent[] = []): void {
   if (host.machine) return;
   quit(host);
   putOff(world, host, "left by an earlier run");
   host.stopping = false;
   host.frozen = false;
   boot(host);
+  for (const event of known) tell(world, host, event);
   if (host.linkUp) tell(world, host, { kind: "link", up: true, why: "link up", sources: host.spec.sources });
 }
 

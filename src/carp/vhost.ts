@@ -67,6 +67,8 @@ interface Leaving {
   readonly giveUpAt: Instant;
   /** From then on it only holds the addresses, for a moment. */
   readonly successor: Heard | undefined;
+  /** What one said that had taken over and began to leave itself; in the other family it says the same. */
+  readonly unwilling?: Claim;
 }
 
 export interface VirtualHost {
@@ -345,7 +347,8 @@ function loseLink(vhost: VirtualHost, { up, why, sources }: EventOf<"link">): St
 /**
  * A reason to be less eager came or went. The others of a group are told at
  * once. A master that is to stand aside hands over, and when it is called back
- * in the middle of that it serves on.
+ * in the middle of that it serves on. A backup that is called back while it lets
+ * others take a bow-out first need not wait for them any more.
  */
 function adjust(
   vhost: VirtualHost,
@@ -355,6 +358,8 @@ function adjust(
   const others = vhost.demotions.filter((demotion) => demotion.reason !== reason);
   const demotions = advskew > 0 ? [...others, { reason, advskew, standAside }] : others;
   const next = { ...vhost, demotions };
+  const standsInNoMore = next.standInAt !== Number.POSITIVE_INFINITY && !standsAside(next);
+  if (standsInNoMore) return becomeMaster(next, now, "master bowed out");
   if (vhost.role !== "master") return unchanged(next);
   if (vhost.leaving)
     return vhost.leaving.to === "backup" && !standsAside(next) ? stay(next, now) : unchanged(next);
@@ -446,21 +451,28 @@ function bowOutAgain(vhost: VirtualHost, now: Instant): Step {
 
 /**
  * The switch has to learn the successor's port, so from here on nothing more is
- * said: unless the successor too begins to leave.
+ * said: unless the successor too begins to leave. Of two that follow at once the
+ * better one stays, so it is the one to watch.
  */
 function hearSuccessor(vhost: VirtualHost, leaving: Leaving, heard: Heard): Step {
   const { successor } = leaving;
   if (successor) {
     const itself = sameAddress(heard.from, successor.from);
+    if (!itself && isPreferred(heard, successor)) return follow(vhost, leaving, heard, successor.at);
     if (!itself || !isPreferred(successor, heard)) return unchanged(vhost);
-    const alone = { ...vhost, leaving: { ...leaving, successor: undefined } };
+    const alone = { ...vhost, leaving: { ...leaving, successor: undefined, unwilling: heard } };
     return { vhost: alone, actions: [{ do: "claim" }, { do: "announce" }] };
   }
   // Before the first bow-out, a rival that is no better than us may not know yet that we leave.
   const answers = leaving.bowOuts > 0 || isPreferred(heard, ourClaim(vhost));
-  if (isBowOut(heard) || !answers) return unchanged(vhost);
+  if (isBowOut(heard) || !answers || isSameClaim(heard, leaving.unwilling)) return unchanged(vhost);
+  return follow(vhost, leaving, heard, heard.at);
+}
+
+/** From `since` on the addresses stay for a grace. */
+function follow(vhost: VirtualHost, leaving: Leaving, heard: Heard, since: Instant): Step {
   const masters = remember(vhost, heard, heard.from, heard.at);
-  return unchanged({ ...vhost, masters, leaving: { ...leaving, successor: heard } });
+  return unchanged({ ...vhost, masters, leaving: { ...leaving, successor: { ...heard, at: since } } });
 }
 
 function becomeMaster(vhost: VirtualHost, now: Instant, why: string): Step {
@@ -557,6 +569,10 @@ function yieldsTo(vhost: VirtualHost, ad: Claim, from: Address): boolean {
 
   const own = vhost.sources[from.family];
   return !own || compareBytes(from.bytes.toReversed(), own.bytes.toReversed()) <= 0;
+}
+
+function isSameClaim(a: Claim, b: Claim | undefined): boolean {
+  return a.advbase === b?.advbase && a.advskew === b.advskew && a.demote === b.demote;
 }
 
 /** The less demoted one is preferred, then the faster one. */

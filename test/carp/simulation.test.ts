@@ -11,12 +11,17 @@ import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { describe, test } from "node:test";
 import { type Action, type Heard, step, type VhostEvent, type VirtualHost } from "../../src/carp/vhost.js";
-import { simulate } from "../simulation/simulate.js";
+import { encodeSlot, SLOT_BYTES } from "../../src/slot.js";
+import { simulate, simulatePowerLoss } from "../simulation/simulate.js";
+import { type Keeping, realKeeping } from "../simulation/wish.js";
 import type { Core } from "../world.js";
 
 const HOUR_MS = 3_600_000;
 const FIXED_SEEDS = 400;
 const RANDOM_SEEDS = 40;
+/** Of these a handover is played as often as it has steps. */
+const HANDOVERS = 60;
+const MOST_STEPS = 300;
 const seed = process.env["SEED"];
 
 if (seed !== undefined) {
@@ -67,6 +72,11 @@ if (seed !== undefined) {
       "addresses off: the guard",
       "addresses off: the lease",
       "addresses back on with the lease",
+      "a master that stands aside heard another",
+      "a wish was cut short",
+      "a wish outlived a restart",
+      "power failed before the wish was kept",
+      "power failed after the wish was kept",
     ];
     for (const what of rare) {
       test(`this was seen: ${what}`, (t) => {
@@ -86,6 +96,22 @@ if (seed !== undefined) {
       );
     }
   });
+
+  for (const who of ["master", "another"] as const) {
+    test(`${who === "master" ? "whoever hands over" : "another"} loses its power at every step of a handover`, (t) => {
+      let steps = 0;
+      for (let number = 1; number <= HANDOVERS; number++) {
+        for (let at = 0; at <= MOST_STEPS; at++) {
+          const result = simulatePowerLoss(number, at, who);
+          if (!result) break;
+          steps++;
+          assert.equal(result.violation, undefined, `seed ${number}, step ${at}: ${result.violation}`);
+        }
+      }
+      t.diagnostic(`${steps} steps`);
+      assert.ok(steps > 20 * HANDOVERS);
+    });
+  }
 
   test("one seed is one run", () => {
     const linesOf = (number: number) => {
@@ -110,6 +136,34 @@ if (seed !== undefined) {
       });
     }
   });
+
+  describe("a board that keeps its wish in another way is found out", () => {
+    for (const [what, keeping] of Object.entries(brokenKeepings())) {
+      test(`it ${what}`, (t) => {
+        for (let number = 1; number <= FIXED_SEEDS; number++) {
+          const { violation } = simulate(number, { keeping });
+          if (violation === undefined) continue;
+          t.diagnostic(`seed ${number}, ${violation}`);
+          return;
+        }
+        assert.fail("nobody noticed");
+      });
+    }
+  });
+}
+
+function brokenKeepings(): { readonly [what: string]: Keeping } {
+  const kept = [encodeSlot({ sequence: 1, text: "on" }), new Uint8Array(SLOT_BYTES)] as const;
+  return {
+    "acts before the wish is kept": { ...realKeeping, acts: "asked" },
+    "forgets it at a restart": { ...realKeeping, resume: () => [] },
+    "obeys half of it after a restart": {
+      ...realKeeping,
+      resume: (slots) => realKeeping.resume(slots).map((event) => ({ ...event, standAside: false })),
+    },
+    "stands aside after every restart": { ...realKeeping, resume: () => realKeeping.resume(kept) },
+    "writes over the only good copy": { ...realKeeping, nextSlot: () => 0 },
+  };
 }
 
 /** Each does one thing wrong, and everything else right. */
@@ -130,6 +184,10 @@ function brokenCores(): { readonly [what: string]: Core } {
       if (event.kind !== "stop" || !next.leaving) return { vhost: next, actions };
       return { vhost: { ...next, leaving: { ...next.leaving, successor: nobody(now) } }, actions };
     },
+    "stands aside and gives way to nobody": deafTo(
+      (event, { role, leaving, demotions }) =>
+        event.kind === "heard" && role === "master" && !leaving && demotions.some((it) => it.standAside),
+    ),
     "hands over to nobody": (vhost, event, now) => {
       const { vhost: next, actions } = step(vhost, event, now);
       if (event.kind !== "demote" || next.leaving?.to !== "backup") return { vhost: next, actions };

@@ -1,6 +1,7 @@
 /**
  * What people do on purpose to a network that is whole, and what may come of it.
  */
+import { plan } from "../agenda.js";
 import { intervalTicks, milliseconds, silenceTicks } from "../machine.js";
 import {
   demote,
@@ -14,14 +15,14 @@ import {
   setLink,
   stop,
 } from "../world.js";
-import { claimOf, disturbed, fail, forget, longestOf, measure } from "./referee.js";
+import { claimOf, disturbed, fail, forget, longestOf, measure, saw, standsAside } from "./referee.js";
 import {
   boot,
-  fellSilent,
   GUARD_MS,
   handoverMs,
   isRunning,
   LEAVE_MS,
+  losePower,
   patienceMs,
   type Run,
   reactionMs,
@@ -29,6 +30,7 @@ import {
   settle,
   wake,
 } from "./run.js";
+import { ask, isKept, isWriting } from "./wish.js";
 
 type Deed = (run: Run, master: Host, others: readonly Host[]) => void;
 
@@ -44,6 +46,7 @@ const deeds: readonly Deed[] = [
   handOverUnluckily,
   handOverAndCallBack,
   handOverAllAtOnce,
+  losePowerOnTheWay,
   reloadOne,
   freezeMaster,
   freezeBackup,
@@ -92,7 +95,7 @@ function stopBackup(run: Run, _master: Host, [backup, ...rest]: readonly Host[])
 }
 
 function cutPowerOfMaster(run: Run, master: Host, others: readonly Host[]): void {
-  fellSilent(run, master);
+  losePower(run, master);
   servedAgain(run, others);
 }
 
@@ -123,7 +126,8 @@ function handOver(run: Run, master: Host): void {
   goesSmoothly(run, () => {
     press(run, master);
     runUntil(run.world, run.world.now + LEAVE_MS + 200);
-    standsBy(run, master);
+    // Where several look alike it may take one for another, and then it waits for the next word of the one that serves.
+    if (run.scene.addressed || run.hosts.length === 2) standsBy(run, master);
   });
   standsBy(run, master);
   goesSmoothly(run, () => release(run, master));
@@ -167,21 +171,114 @@ function handOverAllAtOnce(run: Run): void {
   measure(run.referee);
   for (const host of ours) {
     runUntil(run.world, run.world.now + run.chance.between(0, 5));
-    press(run, host);
+    ask(run, host, true);
   }
   settle(run);
-  neverNobody(run);
+  // UCARP reads late, and may give way to somebody who has begun to leave by then.
+  const late = run.hosts.some(({ spec }) => spec.kind === "ucarp") ? 1000 : 0;
+  if (longestOf(run.referee).nobodyMs > late) neverNobody(run);
+  measure(run.referee);
   for (const host of ours) release(run, host);
   settle(run);
   neverNobody(run);
 }
 
+/** More than a handover takes: advertisements, bow-outs, claims and the rest, of all hosts. */
+const STEPS = 60;
+
+/** The button is pressed, and on the way somebody loses power: the one that goes, or one that stays. */
+function losePowerOnTheWay(run: Run, master: Host, others: readonly Host[]): void {
+  if (master.spec.kind !== "carpio") return;
+  const victim = run.chance.maybe(0.6) ? master : run.chance.pick(others);
+  losePowerAt(run, run.chance.whole(0, run.chance.maybe(0.5) ? 5 : STEPS), victim, master, others);
+}
+
+/**
+ * The power fails after so many steps of a handover; at step 0 while the wish is
+ * being written. Whoever is left serves, and whoever comes back does what its
+ * disc says. False when the handover took fewer steps than that.
+ */
+export function losePowerAt(
+  run: Run,
+  step: number,
+  victim: Host,
+  master: Host,
+  others: readonly Host[],
+): boolean {
+  const { world, referee } = run;
+  measure(referee);
+  const survivors = [master, ...others].filter((host) => host !== victim);
+  let isCut = false;
+  let isServed = false;
+  const cut = (): void => {
+    isCut = true;
+    // Whoever has heard the victim as its successor lets go, and learns of its end by the silence.
+    const believed = victim !== master && victim.machine?.role() === "master";
+    isServed = !believed && survivors.some((host) => host.holds && host.machine?.role() === "master");
+    losePower(run, victim);
+  };
+  const stopCounting = step > 0 ? afterSteps(run, step, cut) : undefined;
+  ask(run, master, true);
+  const endsAt = world.now + LEAVE_MS + 700;
+  // A wish that is being written is no step yet.
+  while (!isCut && world.now < endsAt) {
+    runUntil(world, world.now + run.chance.between(0, 2));
+    if (step === 0 && run.chance.maybe(0.2)) cut();
+  }
+  stopCounting?.();
+  const inTime = isCut;
+  if (!isCut) cut();
+
+  if (victim !== master) runUntil(world, world.now + LEAVE_MS);
+  servedAgain(run, survivors);
+  if (isServed) neverNobody(run);
+  if (isKept(run, master) && victim === master) saw(referee, "power failed after the wish was kept");
+  if (!isKept(run, master) && victim === master) saw(referee, "power failed before the wish was kept");
+
+  runUntil(world, world.now + run.chance.between(0, 3000));
+  goesSmoothly(run, () => boot(run, victim));
+  if (victim === master && standsAside(referee, master)) standsBy(run, master);
+  if (run.chance.maybe(0.3)) losePowerCalledBack(run, master);
+  goesSmoothly(run, () => release(run, master));
+  return inTime;
+}
+
+/** The power fails while it is written that the board is called back. */
+function losePowerCalledBack(run: Run, host: Host): void {
+  ask(run, host, false);
+  runUntil(run.world, run.world.now + run.chance.between(0, 20));
+  losePower(run, host);
+  runUntil(run.world, run.world.now + run.chance.between(0, 3000));
+  boot(run, host);
+  settle(run);
+}
+
+/** Once the hosts have done so much from now on, and the step that did it is over. Returns what stops the counting. */
+function afterSteps({ world }: Run, count: number, then: () => void): () => void {
+  const { observe } = world;
+  let left = count;
+  world.observe = (host, what) => {
+    observe(host, what);
+    left--;
+    if (left === 0) plan(world.agenda, world.now, then);
+  };
+  return () => {
+    world.observe = observe;
+  };
+}
+
 function press(run: Run, host: Host): void {
-  demote(run.world, host, "maintenance", 240, true);
+  ask(run, host, true);
+  untilKept(run, host);
 }
 
 function release(run: Run, host: Host): void {
-  demote(run.world, host, "maintenance", 0);
+  ask(run, host, false);
+  untilKept(run, host);
+}
+
+function untilKept(run: Run, host: Host): void {
+  while (isWriting(run, host)) runUntil(run.world, run.world.now + 1);
 }
 
 function standsBy({ referee }: Run, { machine, spec }: Host): void {

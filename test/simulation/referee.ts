@@ -12,6 +12,9 @@
  * - A master of ours that was silent for longer than its peers bear says nothing
  *   before it has stepped down.
  * - Nobody of ours advertises without the addresses, but for last words.
+ * - Nobody of ours stands aside before the wish is on its disc, or in part; and
+ *   whoever starts with it on its disc does.
+ * - Whoever stands aside does not serve on beside a better one that it hears.
  *
  * The longest moments with nobody and with two are measured; whoever drives the
  * world knows what they may be.
@@ -29,6 +32,8 @@ export interface Referee {
   readonly watches: Map<Host, Watch>;
   /** How often something rare was seen: tests demand that everything was. */
   readonly sightings: Map<string, number>;
+  /** What is on the discs: whether to stand aside. */
+  readonly kept: Map<Host, boolean>;
   /** While this is set no role may change. */
   calm: boolean;
   disturbedAt: Instant;
@@ -58,6 +63,10 @@ interface Watch {
   readonly aside: Set<string>;
   role: Role;
   masterSince: Instant;
+  /** Until then it heard others as those who follow it. */
+  calledBackAt: Instant;
+  /** When it let others take a bow-out first. */
+  bowOutAt: Instant;
   spokeAt: Instant;
   /** Since when nothing was heard that a backup has to believe. */
   readonly quietSince: Record<Family, Instant>;
@@ -69,6 +78,8 @@ interface Watch {
 const EPSILON_MS = 0.01;
 /** A busy board is no sleeping one: no silence below this is held against anybody. */
 const DEAF_MS = 250;
+/** What a handover may take that nobody answers, and a grace. */
+const HANDOVER_MS = 1500;
 
 export function createReferee(world: World, tolerance: Tolerance): Referee {
   const referee: Referee = {
@@ -76,6 +87,7 @@ export function createReferee(world: World, tolerance: Tolerance): Referee {
     tolerance,
     watches: new Map(),
     sightings: new Map(),
+    kept: new Map(),
     calm: false,
     disturbedAt: 0,
     holding: 0,
@@ -94,6 +106,18 @@ export function fail({ world }: Referee, what: string): never {
 /** A host was started, or lost its power. */
 export function forget({ watches }: Referee, host: Host): void {
   watches.delete(host);
+}
+
+/** All bytes of a wish are on the disc. */
+export function noteKept({ kept }: Referee, host: Host, on: boolean): void {
+  kept.set(host, on);
+}
+
+/** A host has started, and read its disc. */
+export function noteResumed(referee: Referee, host: Host): void {
+  if (!referee.kept.get(host)) return;
+  if (!standsAside(referee, host)) fail(referee, `${host.spec.name} forgot a wish that it had kept`);
+  saw(referee, "a wish outlived a restart");
 }
 
 /** A path was changed, or a host woken: what is under way may still be old. */
@@ -149,7 +173,7 @@ function watchPacket(referee: Referee, { spec, claimed }: Host, action: Action):
 
 function watchStep(referee: Referee, host: Host, event: VhostEvent, actions: readonly Action[]): void {
   const before = { ...watchOf(referee, host) };
-  if (event.kind === "demote") noteDemotion(watchOf(referee, host), event);
+  if (event.kind === "demote") watchDemotion(referee, host, event);
   if (event.kind === "configure") beLessPatient(referee, host);
 
   let entered = false;
@@ -166,9 +190,20 @@ function watchStep(referee: Referee, host: Host, event: VhostEvent, actions: rea
   if (after.role === "master") watchRivals(referee, host);
 }
 
-function noteDemotion({ demotions, aside }: Watch, { reason, advskew, standAside }: EventOf<"demote">): void {
+function watchDemotion(
+  referee: Referee,
+  host: Host,
+  { reason, advskew, standAside }: EventOf<"demote">,
+): void {
+  const known = watchOf(referee, host);
+  const { demotions, aside } = known;
+  const wished = reason === "maintenance" && advskew > 0 && host.spec.kind === "carpio";
+  if (wished && !standAside) fail(referee, `${host.spec.name} is in maintenance and does not stand aside`);
+  if (wished && !referee.kept.get(host)) {
+    fail(referee, `${host.spec.name} stands aside for a wish that is not on its disc`);
+  }
   demotions.delete(reason);
-  aside.delete(reason);
+  if (aside.delete(reason)) known.calledBackAt = referee.world.now;
   if (advskew > 0) demotions.set(reason, advskew);
   if (advskew > 0 && standAside) aside.add(reason);
 }
@@ -224,6 +259,7 @@ function isTrue(referee: Referee, why: string, host: Host, event: VhostEvent): b
   }
   if (why === "maintenance") return event.kind === "wake" && aside;
   if (why === "master bowed out, and nobody else came") return event.kind === "wake" && aside;
+  if (why === "master bowed out" && event.kind === "demote") return !aside && isBowedOutTo(referee, host);
   if (event.kind !== "heard") return false;
   const { ad } = event;
   const [his, my] = [intervalTicks(ad), intervalTicks(mine)];
@@ -237,6 +273,11 @@ function isTrue(referee: Referee, why: string, host: Host, event: VhostEvent): b
   return false;
 }
 
+/** A bow-out is waited with for no longer than a handover takes. */
+function isBowedOutTo(referee: Referee, host: Host): boolean {
+  return referee.world.now - watchOf(referee, host).bowOutAt < HANDOVER_MS;
+}
+
 /** A backup of ours heard somebody, and stayed what it is. */
 function watchPatience(referee: Referee, host: Host, { ad, from }: EventOf<"heard">): void {
   for (const family of host.settings.families) {
@@ -244,7 +285,10 @@ function watchPatience(referee: Referee, host: Host, { ad, from }: EventOf<"hear
   }
   const mine = claimOf(referee, host);
   const aside = standsAside(referee, host);
-  if (aside && isBowOut(ad)) return;
+  if (aside && isBowOut(ad)) {
+    watchOf(referee, host).bowOutAt = referee.world.now;
+    return;
+  }
   const takesOver =
     isBowOut(ad) ||
     (!aside && ad.demote > mine.demote) ||
@@ -286,17 +330,20 @@ function watchRivals(referee: Referee, host: Host): void {
   for (const { to: rival, path } of host.paths) {
     const other = watchOf(referee, rival);
     if (other.role !== "master" || !canAnswer(host) || !canAnswer(rival)) continue;
-    if ([host, rival].some((it) => standsAside(referee, it))) continue;
-    saw(referee, "two masters");
+    const aside = [host, rival].filter((it) => standsAside(referee, it));
+    if (aside.length === 2) continue;
+    saw(referee, aside.length === 0 ? "two masters" : "a master that stands aside heard another");
     if (!isWhole(path) || !isWhole(pathBetween(rival, host))) continue;
-    const { masterSince } = watchOf(referee, host);
-    const since = Math.max(masterSince, other.masterSince, disturbedAt + tolerance.staleMs);
+    const begun = [watchOf(referee, host), other].flatMap((it) => [it.masterSince, it.calledBackAt]);
+    const since = Math.max(...begun, disturbedAt + tolerance.staleMs);
     const slower = Math.max(...[host, rival].map((it) => slowestTicks(referee, it)));
     // UCARP reads its packets up to a second late, and looks at its timers once an interval.
     const late = [host, rival].some(({ spec }) => spec.kind === "ucarp")
       ? 2 * milliseconds(slower) + 1000
       : 0;
-    if (world.now - since > milliseconds(slower) + tolerance.reactionMs + late) {
+    // Whoever hands over asks first, and keeps the addresses for a moment when it is answered.
+    const handingOver = aside.length > 0 ? HANDOVER_MS : 0;
+    if (world.now - since > milliseconds(slower) + tolerance.reactionMs + late + handingOver) {
       fail(referee, `${host.spec.name} and ${rival.spec.name} hear each other and are masters both`);
     }
   }
@@ -326,6 +373,8 @@ function watchOf({ watches, world }: Referee, host: Host): Watch {
     aside: new Set(),
     role: "init",
     masterSince: 0,
+    calledBackAt: 0,
+    bowOutAt: Number.NEGATIVE_INFINITY,
     spokeAt: 0,
     quietSince: { 4: world.now, 6: world.now },
     patienceMs: { 4: 0, 6: 0 },
@@ -351,7 +400,7 @@ function isSilent(referee: Referee, host: Host, family: Family): boolean {
   return referee.world.now - quietSince[family] >= patienceMs[family] - EPSILON_MS;
 }
 
-function saw({ sightings }: Referee, what: string): void {
+export function saw({ sightings }: Referee, what: string): void {
   sightings.set(what, (sightings.get(what) ?? 0) + 1);
 }
 

@@ -3,14 +3,12 @@
  * between them.
  */
 import { intervalTicks, milliseconds, silenceTicks } from "../machine.js";
-import { configure, cutPower, type Host, runUntil, start, thaw, type World } from "../world.js";
-import { disturbed, forget, type Referee } from "./referee.js";
-import { type Chance, closeBy, type Scene } from "./scene.js";
+import { configure, cutPower, type Host, runUntil, start, thaw } from "../world.js";
+import { disturbed, forget, noteResumed } from "./referee.js";
+import { closeBy, type Scene } from "./scene.js";
+import { cutShort, type Desk, resume } from "./wish.js";
 
-export interface Run {
-  readonly world: World;
-  readonly referee: Referee;
-  readonly chance: Chance;
+export interface Run extends Desk {
   readonly scene: Scene;
   readonly hosts: readonly Host[];
 }
@@ -38,10 +36,11 @@ export function wake({ world, referee }: Run, host: Host): void {
   thaw(world, host);
 }
 
-export function boot({ world, referee }: Run, host: Host): void {
+export function boot(run: Run, host: Host): void {
   if (host.machine) return;
-  forget(referee, host);
-  start(world, host);
+  forget(run.referee, host);
+  start(run.world, host, resume(run, host));
+  noteResumed(run.referee, host);
 }
 
 export function isRunning(host: Host): boolean {
@@ -52,10 +51,11 @@ export function namesOf(hosts: readonly Host[]): string {
   return hosts.map((host) => host.spec.name).join(" and ") || "nobody";
 }
 
-/** No more power, and no memory. */
-export function fellSilent({ world, referee }: Run, host: Host): void {
-  cutPower(world, host);
-  forget(referee, host);
+/** No more power, and no memory but the disc's. */
+export function losePower(run: Run, host: Host): void {
+  cutPower(run.world, host);
+  cutShort(run, host);
+  forget(run.referee, host);
 }
 
 /** SIGHUP with another advskew. It makes us nobody's equal where there is no rule for equals. */
@@ -90,7 +90,9 @@ export function handoverMs({ hosts, scene }: Run): number {
   const astray =
     hosts.length > 2 && (dual || !scene.addressed || hosts.some(({ spec }) => spec.kind !== "carpio"));
   const slowest = Math.max(...hosts.map(({ settings }) => milliseconds(intervalTicks(settings))));
-  return GRACE_MS + 2 * reactionMs(scene) + late + (astray ? slowest : 0);
+  // Where all look alike, the words of one that follows pass for those of another, and whoever hands over asks on.
+  const asksOn = hosts.length > 2 && !scene.addressed ? LEAVE_MS : 0;
+  return GRACE_MS + 2 * reactionMs(scene) + late + (astray ? slowest : 0) + asksOn;
 }
 
 /** Section 4, demoted as much as can be; UCARP looks at its timers at multiples of its interval and reads late. */

@@ -17,12 +17,13 @@
  *
  * Wall clocks do not appear: nothing in the core can read one (`tidy.test.ts`
  * sees to that), so a step of one is no event here. Each host's own clock starts
- * at another moment, and a frozen host finds that time has passed.
+ * at another moment, and a frozen host finds that time has passed. Each of our
+ * hosts has a disc (`wish.ts`), and nothing else outlives its power.
  */
 import { intervalTicks } from "../machine.js";
 import { describeAction } from "../trace.js";
 import { addHost, type Core, createWorld, type Host, holders, runUntil } from "../world.js";
-import { actOnPurpose } from "./deeds.js";
+import { actOnPurpose, losePowerAt } from "./deeds.js";
 import { claimOf, createReferee, fail, type Referee, standsAside, Violation } from "./referee.js";
 import {
   boot,
@@ -37,6 +38,7 @@ import {
 } from "./run.js";
 import { createChance, drawScene } from "./scene.js";
 import { heal, storm } from "./storm.js";
+import { type Keeping, realKeeping } from "./wish.js";
 
 export interface Result {
   readonly simulatedMs: number;
@@ -48,6 +50,8 @@ export interface Result {
 interface Options {
   /** Another core than the real one. */
   readonly core?: Core;
+  /** Another way to keep a wish than the real one. */
+  readonly keeping?: Keeping;
   /** Is handed every line of the trace. */
   readonly trace?: (line: string) => void;
 }
@@ -55,7 +59,41 @@ interface Options {
 const ROUNDS = 4;
 
 /** Plays the run of one seed. */
-export function simulate(seed: number, { core, trace }: Options = {}): Result {
+export function simulate(seed: number, options: Options = {}): Result {
+  return play(createRun(seed, options), (run) => {
+    for (const host of run.hosts) boot(run, host);
+    for (let round = 0; round < (run.scene.pace < 1 ? 2 : ROUNDS); round++) playRound(run);
+  });
+}
+
+/**
+ * The hosts of one seed without a storm: the button of the master is pressed, and
+ * after so many steps the power of that host, or of another, fails. `undefined`
+ * when the handover took fewer steps, or is none of ours.
+ */
+export function simulatePowerLoss(
+  seed: number,
+  step: number,
+  who: "master" | "another",
+  options: Options = {},
+): Result | undefined {
+  let reached = false;
+  const result = play(createRun(seed, options), (run) => {
+    for (const host of run.hosts) boot(run, host);
+    settle(run);
+    beCalm(run);
+    const master = run.hosts.find((host) => host.machine?.role() === "master");
+    const others = run.hosts.filter((host) => host !== master);
+    if (master?.spec.kind !== "carpio") return;
+    const victim = who === "master" ? master : run.chance.pick(others);
+    reached = losePowerAt(run, step, victim, master, others);
+    settle(run);
+    beCalm(run);
+  });
+  return reached || result.violation !== undefined ? result : undefined;
+}
+
+function createRun(seed: number, { core, keeping = realKeeping, trace }: Options): Run {
   const chance = createChance(seed);
   const scene = drawScene(chance, core);
   const world = createWorld({
@@ -69,11 +107,15 @@ export function simulate(seed: number, { core, trace }: Options = {}): Result {
   });
   const referee = createReferee(world, { reactionMs: reactionMs(scene), staleMs: STALE_MS });
   const hosts = scene.specs.map((spec) => addHost(world, spec));
-  const run: Run = { world, referee, chance, scene, hosts };
+  const run: Run = { world, referee, chance, scene, hosts, discs: new Map(), keeping };
   if (trace) follow(run, trace);
+  return run;
+}
+
+function play(run: Run, script: (run: Run) => void): Result {
+  const { world, referee } = run;
   try {
-    for (const host of hosts) boot(run, host);
-    for (let round = 0; round < (scene.pace < 1 ? 2 : ROUNDS); round++) playRound(run);
+    script(run);
   } catch (error) {
     if (!(error instanceof Violation)) throw error;
     return { simulatedMs: world.now, sightings: referee.sightings, violation: error.message };

@@ -4,7 +4,6 @@
 import { plan } from "../agenda.js";
 import {
   createPath,
-  cutPower,
   demote,
   freeze,
   type Host,
@@ -17,7 +16,8 @@ import {
   thaw,
 } from "../world.js";
 import { disturbed, forget } from "./referee.js";
-import { boot, isRunning, type Run, reload, STALE_MS } from "./run.js";
+import { boot, isRunning, LEAVE_MS, losePower, type Run, reload, STALE_MS } from "./run.js";
+import { ask, isKept, isWriting, MAINTENANCE } from "./wish.js";
 
 type Undo = () => void;
 type Fault = (run: Run) => Undo | undefined;
@@ -62,7 +62,7 @@ const faults: readonly Fault[] = [
   onHost(hang),
   onHost(hangInTheDark),
   onHost(die),
-  onHost(losePower),
+  onHost(darken),
   onHost(leave),
   onHost(loseLink),
   onHost(beDemoted),
@@ -89,15 +89,14 @@ function hangInTheDark(run: Run, host: Host): Undo | undefined {
 
 /** SIGKILL; a BSD dies with its kernel. */
 function die(run: Run, host: Host): Undo {
-  if (host.spec.kind !== "carpio") return losePower(run, host);
+  if (host.spec.kind !== "carpio") return darken(run, host);
   kill(run.world, host);
   forget(run.referee, host);
   return () => boot(run, host);
 }
 
-function losePower(run: Run, host: Host): Undo {
-  cutPower(run.world, host);
-  forget(run.referee, host);
+function darken(run: Run, host: Host): Undo {
+  losePower(run, host);
   return () => boot(run, host);
 }
 
@@ -112,8 +111,12 @@ function loseLink(run: Run, host: Host): Undo {
 }
 
 function beDemoted(run: Run, host: Host): Undo {
-  const reason = run.chance.pick(["maintenance", "link eth1 down", "check gateway"]);
-  demote(run.world, host, reason, run.chance.pick([150, 240]), reason === "maintenance");
+  const reason = run.chance.pick([MAINTENANCE, "link eth1 down", "check gateway"]);
+  if (reason === MAINTENANCE) {
+    ask(run, host, true);
+    return () => ask(run, host, false);
+  }
+  demote(run.world, host, reason, run.chance.pick([150, 240]));
   return () => demote(run.world, host, reason, 0);
 }
 
@@ -142,7 +145,10 @@ function onPaths(which: "all" | "pair" | "one way", change: Partial<Path>): Faul
   };
 }
 
-/** The network is whole. Most of those that are off come back; at least two take part. */
+/**
+ * The network is whole. Most of those that are off come back; at least two take
+ * part. Whoever comes back with a wish that nobody could take back is called back now.
+ */
 export function heal(run: Run): void {
   const { world, chance, hosts, referee } = run;
   disturbed(referee);
@@ -151,8 +157,11 @@ export function heal(run: Run): void {
     setLink(world, host, true);
     thaw(world, host);
   }
+  // Whoever is on its way out cannot come back before it has gone.
+  if (hosts.some(({ stopping, machine }) => stopping && machine)) runUntil(world, world.now + LEAVE_MS + 200);
   for (const host of hosts) {
     const needed = hosts.filter(isRunning).length < 2;
     if (!host.machine && (needed || chance.maybe(0.7))) boot(run, host);
+    if (isKept(run, host) || isWriting(run, host)) ask(run, host, false);
   }
 }
