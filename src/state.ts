@@ -3,8 +3,8 @@
  * are written in turn and never grow, so that a cut loses at most what was
  * being written.
  */
-import { mkdir, open } from "node:fs/promises";
-import { join } from "node:path";
+import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { decodeSlot, encodeSlot, newestSlot, SLOT_BYTES, type Slot } from "./slot.js";
 
 /** What somebody asked for, and how long it is to last. */
@@ -33,6 +33,8 @@ export function stateDirectory(): string {
 export function openState(directory: string): State {
   const paths = FILES.map((name) => join(directory, name)) as [string, string];
   let todo: Promise<unknown> = Promise.resolve();
+  /** What is on the disc, as far as we know: somebody waits for the next write with a hand on the plug. */
+  let known: [Slot | undefined, Slot | undefined] | undefined;
 
   const readSlots = async (): Promise<[Slot | undefined, Slot | undefined]> => {
     const [a, b] = await Promise.all(paths.map(readSlot));
@@ -40,18 +42,23 @@ export function openState(directory: string): State {
   };
 
   const writeNext = async (wish: Wish): Promise<void> => {
-    await mkdir(directory, { recursive: true });
-    const slots = await readSlots();
+    const slots = known ?? (await readSlots());
+    // Until it is written we do not know what is there.
+    known = undefined;
     const newest = newestSlot(slots);
     const sequence = newest === undefined ? 1 : ((slots[newest]?.sequence ?? 0) + 1) >>> 0;
-    const bytes = encodeSlot({ sequence, text: JSON.stringify(wish) });
-    await writeInPlace(paths[newest === 0 ? 1 : 0], bytes);
-    await syncDirectory(directory);
+    const slot = { sequence, text: JSON.stringify(wish) };
+    const next = newest === 0 ? 1 : 0;
+    await writeInPlace(paths[next], encodeSlot(slot));
+    slots[next] = slot;
+    known = slots;
   };
 
   return {
     async read() {
+      await todo;
       const slots = await readSlots();
+      known = slots;
       const newest = newestSlot(slots);
       return newest === undefined ? undefined : parseWish(slots[newest]?.text ?? "");
     },
@@ -79,7 +86,14 @@ async function readSlot(path: string): Promise<Slot | undefined> {
 
 /** Without truncating: a file that keeps its length needs no new blocks, and no change of its directory. */
 async function writeInPlace(path: string, bytes: Uint8Array): Promise<void> {
-  const file = await open(path, "r+").catch(() => open(path, "w+", 0o600));
+  const existing = await open(path, "r+").catch(() => undefined);
+  if (existing) return writeTo(existing, bytes);
+  await mkdir(dirname(path), { recursive: true });
+  await writeTo(await open(path, "w+", 0o600), bytes);
+  await syncDirectory(dirname(path));
+}
+
+async function writeTo(file: FileHandle, bytes: Uint8Array): Promise<void> {
   try {
     await file.write(bytes, 0, bytes.length, 0);
     await file.sync();
