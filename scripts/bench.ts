@@ -49,7 +49,9 @@ async function bench(choice: Choice): Promise<number> {
   closeSync(openSync(OUTPUT, "a"));
   const played: CaseRecord[] = [];
   for (const each of choice.cases) {
-    const able = choice.contenders.filter((contender) => each.to === "right" || isRanked(contender));
+    const able = choice.contenders
+      .filter(({ family }) => each.only === undefined || each.only === family)
+      .filter((contender) => each.to === "right" || isRanked(contender));
     for (const contender of able) played.push(await playRuns(each, contender, choice.runs));
   }
   const costs: CostRecord[] = [];
@@ -62,7 +64,8 @@ async function bench(choice: Choice): Promise<number> {
   console.log(
     "\nlost: probes without an answer. taken, let go: from the deed until the new host holds the address and the" +
       "\nold one does not. two, none: time with more than one reachable holder, and without any, until things were" +
-      "\ncalm. moves: how often somebody took the address; 1 is enough. noise: lost by the same client on a path that" +
+      "\ncalm. handover, press: the slowest by the board's own log, and from the finger to the raised advskew on the wire." +
+      "\nmoves: how often somebody took the address; 1 is enough. noise: lost by the same client on a path that" +
       `\nnobody touched. Everything else is in ${OUTPUT}.`,
   );
   const record = { at: new Date().toISOString(), machine, runs: choice.runs, cases: played, costs };

@@ -2,13 +2,14 @@
  * What is done to a pair of hosts, and what the client sees of it.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { press, RAISED } from "../../test/lab/button.js";
 import { type Moment, now } from "../../test/lab/child.js";
 import type { Holding } from "../../test/lab/holders.js";
 import type { Host } from "../../test/lab/host.js";
 import { Lab } from "../../test/lab/lab.js";
 import { type Daemon, VIRTUAL_ADDRESS } from "../../test/lab/peers.js";
 import type { ProbeResult } from "../../test/lab/probe.js";
-import type { Comeback, Contender } from "./contenders.js";
+import type { Comeback, Contender, Family } from "./contenders.js";
 
 export interface Case {
   readonly name: string;
@@ -18,6 +19,8 @@ export interface Case {
   /** Who serves before and after. */
   readonly from: "left" | "right";
   readonly to: "left" | "right";
+  /** Where it is a matter of one daemon alone. */
+  readonly only?: Family;
   prepare(scene: Scene): Promise<void>;
   act(scene: Scene): Promise<void>;
 }
@@ -28,6 +31,8 @@ export interface Scene {
   readonly contender: Contender;
   readonly comeback: Comeback;
   readonly daemons: Map<string, Daemon>;
+  /** From the finger's leaving the button to the raised advskew on the wire. */
+  readonly presses: number[];
 }
 
 export interface Measured {
@@ -39,6 +44,12 @@ export interface Measured {
   readonly letGoAfterMs: number | null;
   readonly severalMs: number;
   readonly noneMs: number;
+  /** The slowest handover, as left itself says. */
+  readonly tookMs: number | null;
+  /** The slowest press. */
+  readonly pressToWireMs: number | null;
+  /** Each of them. */
+  readonly presses: readonly number[];
   /** How often somebody took the address; once is what it takes. */
   readonly moves: number;
   /** At the end of the observation. */
@@ -49,8 +60,17 @@ export interface Measured {
 }
 
 const ELECTION_MS = 15_000;
+/** How often it goes to and fro in one run. */
+const TIMES = 20;
 const QUIET_MS = 300;
 
+const toAndFro = {
+  from: "right",
+  to: "left",
+  only: "carpio",
+  prepare: startBoth,
+  act: pressAgainAndAgain,
+} as const;
 const fromLeft = { intervalMs: 1, from: "left", to: "right", prepare: startBoth } as const;
 
 export const cases: readonly Case[] = [
@@ -61,6 +81,13 @@ export const cases: readonly Case[] = [
     ...fromLeft,
     intervalMs: 0.1,
     act: handOver,
+  },
+  { name: "to-and-fro", what: `${TIMES} presses to and fro`, intervalMs: 1, ...toAndFro },
+  {
+    name: "to-and-fro-10k",
+    what: `${TIMES} presses to and fro, 10,000 probes/s`,
+    intervalMs: 0.1,
+    ...toAndFro,
   },
   { name: "sigterm", what: "SIGTERM of the master", ...fromLeft, act: (scene) => signal(scene, "SIGTERM") },
   { name: "sigkill", what: "SIGKILL of the master's daemon", ...fromLeft, act: crash },
@@ -93,6 +120,7 @@ export async function play(thisCase: Case, contender: Contender): Promise<Measur
     contender,
     comeback: thisCase.to === "left" ? "returns" : "stays away",
     daemons: new Map(),
+    presses: [],
   };
   await thisCase.prepare(scene);
 
@@ -121,6 +149,9 @@ export async function play(thisCase: Case, contender: Contender): Promise<Measur
     takenAfterMs: takenAt - actedAt,
     letGoAfterMs: letGoAt && !letGoAt.holds && letGoAt.at > actedAt ? letGoAt.at - actedAt : null,
     ...lab.holders.between(VIRTUAL_ADDRESS, actedAt, untilAt),
+    tookMs: slowestHandover(scene, actedAt),
+    pressToWireMs: scene.presses.length > 0 ? Math.max(...scene.presses) : null,
+    presses: scene.presses,
     moves: takings(history, actedAt),
     holdersAtEnd: lab.holders.of(VIRTUAL_ADDRESS),
     control: noise,
@@ -179,6 +210,26 @@ async function startBothAndCut(scene: Scene): Promise<void> {
 
 async function handOver(scene: Scene): Promise<void> {
   await scene.contender.handOver(left(scene));
+}
+
+/** The button of left, and each time the others are heard, once to hand over and once to take back. */
+async function pressAgainAndAgain(scene: Scene): Promise<void> {
+  const { lab } = scene;
+  const wire = await lab.client.capture({ filter: RAISED });
+  for (let round = 1; round <= TIMES; round++) {
+    const releasedAt = await press(lab.left);
+    scene.presses.push((await wire.frame(ELECTION_MS, releasedAt)) - releasedAt);
+    await lab.holders.wait(VIRTUAL_ADDRESS, ["right"], ELECTION_MS);
+    await press(lab.left);
+    await lab.holders.wait(VIRTUAL_ADDRESS, ["left"], ELECTION_MS);
+  }
+  await wire.stop();
+}
+
+function slowestHandover(scene: Scene, afterAt: Moment): number | null {
+  const said = left(scene).child.lines.filter(({ at }) => at >= afterAt);
+  const took = said.flatMap(({ text }) => /handed over to \S+ in ([\d.]+) ms$/.exec(text)?.slice(1) ?? []);
+  return took.length > 0 ? Math.max(...took.map(Number)) : null;
 }
 
 async function signal(scene: Scene, name: NodeJS.Signals): Promise<void> {

@@ -117,7 +117,7 @@ function carpioPair(name: string, settings: CarpioSettings): Contender {
   };
 }
 
-/** A single address is vhid 7, several are vhids 1, 2, 3, … */
+/** A single address is vhid 7 with a panel, for its button; several are vhids 1, 2, 3, … */
 function carpioConfig(
   host: Host,
   { advbase, advskew, mac }: Omit<CarpioSettings, "advskews"> & { readonly advskew: number },
@@ -136,11 +136,9 @@ mac = "${mac}"
 `,
   );
   return `name = "${host.name}"
-board = "none"
+board = "${addresses.length === 1 ? "simulated" : "none"}"
 ${groups.join("")}[status]
 listen = "127.0.0.1:8080"
-[panel]
-driver = "none"
 `;
 }
 

@@ -34,6 +34,8 @@ export interface Summary {
   readonly letGoAfterMs: number | null;
   readonly severalMs: number;
   readonly noneMs: number;
+  readonly tookMs: number | null;
+  readonly pressToWireMs: number | null;
   readonly moves: number;
   readonly controlLost: number;
 }
@@ -81,6 +83,8 @@ export function caseTable(records: readonly CaseRecord[]): string {
     "let go",
     "two",
     "none",
+    "handover",
+    "press",
     "moves",
     "noise",
     "wanted",
@@ -96,10 +100,12 @@ export function caseTable(records: readonly CaseRecord[]): string {
           ms(median.letGoAfterMs),
           ms(median.severalMs),
           ms(median.noneMs),
+          measured(worst.tookMs),
+          measured(worst.pressToWireMs),
           `${number(median.moves)} (${number(worst.moves)})`,
           number(worst.controlLost),
         ]
-      : ["FAILED", "", "", "", "", "", "", ""]),
+      : ["FAILED", "", "", "", "", "", "", "", "", ""]),
     [...wanted.map(verdict), ...(errors.length > 0 ? [`${errors.length} runs FAILED`] : [])].join(", "),
   ]);
   return table([head, ...rows]);
@@ -148,6 +154,8 @@ function summarize(
     letGoAfterMs: chosen("letGoAfterMs"),
     severalMs: chosen("severalMs") ?? 0,
     noneMs: chosen("noneMs") ?? 0,
+    tookMs: chosen("tookMs"),
+    pressToWireMs: chosen("pressToWireMs"),
     moves: chosen("moves") ?? 0,
     controlLost: chosen("controlLost") ?? 0,
   };
@@ -177,6 +185,11 @@ function number(value: number): string {
 function ms(value: number | null): string {
   if (value === null) return "never";
   return `${value < 100 ? value.toFixed(1) : number(Math.round(value))} ms`;
+}
+
+/** Not everybody is asked everything. */
+function measured(value: number | null): string {
+  return value === null ? "" : ms(value);
 }
 
 /** Columns as wide as their widest cell; numbers stand to the right. */

@@ -2,8 +2,12 @@
  * The numbers to reach, and whether they were. They are promises about carpio
  * only; the others are measured to know what the promises are worth.
  */
+import { DEBOUNCE_MS } from "../../test/lab/button.js";
+
 export type Measure =
   | "lost"
+  | "tookMs"
+  | "pressToWireMs"
   | "outageMs"
   | "letGoAfterMs"
   | "severalMs"
@@ -20,12 +24,25 @@ export interface Wanted {
   readonly text: string;
 }
 
+/** What no run may miss. */
+const EACH_COUNTS: readonly Measure[] = ["lost", "tookMs", "pressToWireMs"];
 const ONE_SECOND = /^carpio 1 s/;
 const PLAIN = /^carpio 1 s$/;
 
 export const wanted: readonly Wanted[] = [
   { contender: /^carpio/, case: "handover", measure: "lost", atMost: 0, text: "0 lost" },
   { contender: /^carpio/, case: "handover-10k", measure: "lost", atMost: 0, text: "0 lost" },
+  ...["to-and-fro", "to-and-fro-10k"].flatMap((name): Wanted[] => [
+    { contender: ONE_SECOND, case: name, measure: "lost", atMost: 0, text: "0 lost" },
+    { contender: ONE_SECOND, case: name, measure: "tookMs", atMost: 100, text: "took ≤ 100 ms" },
+    {
+      contender: ONE_SECOND,
+      case: name,
+      measure: "pressToWireMs",
+      atMost: DEBOUNCE_MS + 50,
+      text: `press to wire ≤ ${DEBOUNCE_MS} + 50 ms`,
+    },
+  ]),
   { contender: /^carpio/, case: "sigterm", measure: "lost", atMost: 0, text: "0 lost" },
   { contender: /^carpio/, case: "sigkill", measure: "letGoAfterMs", atMost: 100, text: "let go ≤ 100 ms" },
   { contender: /^carpio/, case: "sigkill", measure: "severalMs", atMost: 100, text: "two ≤ 100 ms" },
@@ -54,12 +71,12 @@ export const wanted: readonly Wanted[] = [
 /** Values by measure. `null` is a wait that never ended, and misses any bound. */
 export type Values = Readonly<Partial<Record<Measure, number | null>>>;
 
-/** What was promised here, each with its verdict. Judged by the worst run where loss is counted, else by the median. */
+/** What was promised here, each with its verdict. Judged by the worst run where each one counts, else by the median. */
 export function judge(contender: string, name: string, median: Values, worst: Values): readonly Verdict[] {
   return wanted
     .filter((each) => each.contender.test(contender) && each.case === name)
     .map(({ measure, atMost, text }) => {
-      const value = (measure === "lost" ? worst : median)[measure];
+      const value = (EACH_COUNTS.includes(measure) ? worst : median)[measure];
       return { text, met: typeof value === "number" && value <= atMost };
     });
 }

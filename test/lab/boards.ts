@@ -9,7 +9,16 @@ import { join } from "node:path";
 import { type Moment, now } from "./child.js";
 import type { Host } from "./host.js";
 import type { Lab } from "./lab.js";
-import { carpio, type Daemon, statusOf, VIRTUAL_ADDRESS, VIRTUAL_ADDRESS6 } from "./peers.js";
+import type { Output } from "./namespace.js";
+import {
+  CARPIO,
+  carpio,
+  configFile,
+  type Daemon,
+  statusOf,
+  VIRTUAL_ADDRESS,
+  VIRTUAL_ADDRESS6,
+} from "./peers.js";
 import type { Outage, Probe, ProbeResult } from "./probe.js";
 
 /** One `[[carp]]` table; what is left out is what most tests want. */
@@ -62,6 +71,19 @@ export function boardConfig(name: string, groups: readonly Group[]): string {
 
 export function startBoard(host: Host, groups: readonly Group[] = [{}]): Daemon {
   return carpio(host, boardConfig(host.name, groups));
+}
+
+/** The same with lamps and a button, which are simulated. */
+export function startPanelBoard(host: Host, groups: readonly Group[] = [{}]): Daemon {
+  const panel = `[panel]\npower_off = "echo powered off >${join(host.directory, "off")}"\n`;
+  const config = boardConfig(host.name, groups).replace('board = "none"', 'board = "simulated"');
+  return carpio(host, config.replace("[status]", `${panel}[status]`));
+}
+
+/** `carpio maintenance` on the board itself. */
+export function maintenance(host: Host, wish: "on" | "off", ...more: readonly string[]): Promise<Output> {
+  const command = [process.execPath, CARPIO, "maintenance", wish, ...more, "--config", configFile(host)];
+  return host.attempt(command);
 }
 
 /** Gives a running board another configuration. */

@@ -15,6 +15,7 @@ import {
   type Group,
   groupsOf,
   lossesDuring,
+  maintenance,
   ROLE_DEADLINE_MS,
   startBoard,
   startPair,
@@ -213,9 +214,3 @@ describe("handing over", { concurrency: 2, timeout: 240_000 }, () => {
     assert.ok(!`${shown.stdout}${left.child.text("stderr")}`.includes("sesame"));
   });
 });
-
-/** `carpio maintenance` on the board itself. */
-function maintenance(host: Host, wish: "on" | "off", ...more: readonly string[]) {
-  const file = join(host.directory, "carpio.toml");
-  return host.attempt([process.execPath, CARPIO, "maintenance", wish, ...more, "--config", file]);
-}

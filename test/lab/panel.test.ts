@@ -4,30 +4,25 @@
  * Real lines and a real button are in test/emulated.
  */
 import assert from "node:assert/strict";
-import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Snapshot } from "../../src/status/snapshot.js";
 import {
   ADVSKEWS,
   assertNothingLost,
-  boardConfig,
   CONTROL,
   lossesDuring,
   ROLE_DEADLINE_MS,
   type Sides,
+  startPanelBoard,
 } from "./boards.js";
-import { DEADLINE_MS, FLOATING, servedBy, until } from "./evidence.js";
-import type { Host } from "./host.js";
+import { press, touch } from "./button.js";
+import { FLOATING, servedBy, until } from "./evidence.js";
 import { Lab } from "./lab.js";
 import { becomeLabRoot } from "./namespace.js";
-import { carpio, type Daemon } from "./peers.js";
+import type { Daemon } from "./peers.js";
 
 await becomeLabRoot();
-
-/** How long a finger stays: longer than a contact bounces, and less than a second. */
-const FINGER_MS = 200;
 
 describe("a board with lamps and a button", { concurrency: 2, timeout: 240_000 }, () => {
   test("a press hands over, the lamps say when it is safe, and another press takes back", async () => {
@@ -55,12 +50,12 @@ describe("a board with lamps and a button", { concurrency: 2, timeout: 240_000 }
 
   test("nobody takes over: the lamps say so, until somebody does", async () => {
     await using lab = await Lab.open();
-    const left = panelBoard(lab.left, "left");
+    const left = startPanelBoard(lab.left);
     await left.enters("master", ROLE_DEADLINE_MS);
     await press(lab.left);
     const { panel } = await until(lab.left, shows("no-taker"));
     assert.deepEqual(panel.lamps.fault, { pattern: "on" });
-    panelBoard(lab.right, "right");
+    startPanelBoard(lab.right, [{ advskew: ADVSKEWS.right }]);
     await until(lab.left, shows("safe"), ROLE_DEADLINE_MS);
   });
 
@@ -83,7 +78,7 @@ describe("a board with lamps and a button", { concurrency: 2, timeout: 240_000 }
 
   test("stopped with nobody there to take over: the lamps ask for patience as long as it serves", async () => {
     await using lab = await Lab.open();
-    const left = panelBoard(lab.left, "left");
+    const left = startPanelBoard(lab.left);
     await left.enters("master", ROLE_DEADLINE_MS);
     await left.child.kill("SIGTERM");
     await until(lab.left, shows("handing-over"));
@@ -92,7 +87,7 @@ describe("a board with lamps and a button", { concurrency: 2, timeout: 240_000 }
 
   test("a fault lights the red lamp, and it goes out when all is well", async () => {
     await using lab = await Lab.open();
-    const left = panelBoard(lab.left, "left");
+    const left = startPanelBoard(lab.left);
     await left.enters("master", ROLE_DEADLINE_MS);
     await lab.left.run(["sysctl", "-q", "-w", "net.ipv4.conf.all.arp_ignore=8"]);
     const { panel } = await until(lab.left, shows("fault"));
@@ -103,7 +98,7 @@ describe("a board with lamps and a button", { concurrency: 2, timeout: 240_000 }
 
   test("a button that is stuck is a fault and no press", async () => {
     await using lab = await Lab.open();
-    const left = panelBoard(lab.left, "left");
+    const left = startPanelBoard(lab.left);
     await left.enters("master", ROLE_DEADLINE_MS);
     const finger = await touch(lab.left);
     finger.write("press\n");
@@ -121,41 +116,9 @@ function shows(face: Snapshot["panel"]["face"]): (snapshot: Snapshot) => boolean
 }
 
 async function startPanels(lab: Lab): Promise<Sides<Daemon>> {
-  const left = panelBoard(lab.left, "left");
-  const right = panelBoard(lab.right, "right");
+  const left = startPanelBoard(lab.left);
+  const right = startPanelBoard(lab.right, [{ advskew: ADVSKEWS.right }]);
   await until(lab.left, shows("master"), ROLE_DEADLINE_MS);
   await until(lab.right, shows("backup"), ROLE_DEADLINE_MS);
   return { left, right };
-}
-
-function panelBoard(host: Host, name: "left" | "right"): Daemon {
-  const off = join(host.directory, "off");
-  const panel = `[panel]\ndriver = "simulated"\npower_off = "echo powered off >${off}"\n`;
-  const config = boardConfig(name, [{ advskew: ADVSKEWS[name] }]).replace(
-    'board = "none"',
-    'board = "simulated"',
-  );
-  return carpio(host, config.replace("[status]", `${panel}[status]`));
-}
-
-/** A finger on the button of a board. */
-async function touch(host: Host): Promise<Socket> {
-  const path = `/proc/${host.namespace.pid}/root/run/carpio/button`;
-  for (let attempts = 1; ; attempts++) {
-    const socket = connect(path);
-    const touched = await new Promise<boolean>((resolve) => {
-      socket.once("connect", () => resolve(true));
-      socket.once("error", () => resolve(false));
-    });
-    if (touched) return socket;
-    assert.ok(attempts < DEADLINE_MS / 100, `no button at ${path}`);
-    await sleep(100);
-  }
-}
-
-async function press(host: Host): Promise<void> {
-  const finger = await touch(host);
-  finger.write("press\n");
-  await sleep(FINGER_MS);
-  finger.end("release\n");
 }
