@@ -15,6 +15,7 @@ import { createFaults } from "./faults.js";
 import { createFrontPanel, type FrontPanel } from "./front-panel.js";
 import { createGroup, type Group, hasSuccessor, leaseSeconds, type RoleChange, settingsOf } from "./group.js";
 import { createGroups } from "./groups.js";
+import { createIdentify } from "./identify.js";
 import { createInterfaces } from "./interfaces.js";
 import { type CarpDevice, deviceName, guardCommands, LINK_GROUP, readDevice } from "./linux/carp-device.js";
 import { openSender } from "./linux/carp-socket.js";
@@ -36,14 +37,14 @@ import { createMaintenance, type Maintenance } from "./maintenance.js";
 import { createReception } from "./reception.js";
 import { readLeftover, removeLeftover, takeLock, writeLeftover } from "./runtime.js";
 import { openState, stateDirectory } from "./state.js";
-import { keepStatusServer } from "./status/server.js";
+import { keepStatusServer, type StatusServer } from "./status/server.js";
 import { type Snapshot, takeSnapshot } from "./status/snapshot.js";
 import { readToken } from "./token.js";
 import { version } from "./version.js";
 import { virtualMac } from "./wire/mac.js";
 
 export interface Daemon {
-  snapshot(): Promise<Snapshot>;
+  snapshot(): Snapshot;
   /** Takes over another configuration; groups that did not change notice nothing. */
   reload(config: Config): Promise<void>;
   /** Hands everything over, puts everything back, and ends; also in the middle of a reload. */
@@ -86,7 +87,14 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
   const sender = openSender();
   const prefilter = createPrefilter();
   let shown: FrontPanel | undefined;
-  const faults = createFaults(log, "", () => shown?.show());
+  let server: Pick<StatusServer, "changed" | "close"> | undefined;
+  /** Something that lamps and watchers see may be other than before. */
+  const showAll = (): void => {
+    shown?.show();
+    server?.changed();
+  };
+  const faults = createFaults(log, "", showAll);
+  const identify = createIdentify(log, showAll);
   const groups = createGroups();
   const ownDigests = createOwnDigests();
   const reception = createReception({ groups, ownDigests, log, now: clock.now });
@@ -100,13 +108,12 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
     log,
     faults,
     now: clock.now,
-    onChange: () => shown?.show(),
+    onChange: showAll,
   });
   const events: RoleChange[] = [];
   let config = initial;
   let board = boardName(config.board);
   let changed: Changed = {};
-  let server: { close(): void } | undefined;
   let stopping = false;
   let noting = false;
   /** About to be looked at: one look sees whatever has happened until then. */
@@ -158,7 +165,7 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
       onChange() {
         alarm.rearm();
         maintenance.watch();
-        shown?.show();
+        showAll();
       },
     });
     groups.add(group);
@@ -298,9 +305,11 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
     const { listen } = config.status;
     if (!listen) return;
     const asked = {
+      ready: prefilter.read,
       snapshot,
       setMaintenance: (on: boolean, forSeconds: number | undefined) =>
         maintenance.set(on, { by: "HTTP", forSeconds }),
+      identify: identify.begin,
       token: () => token,
       names: () => [config.name, hostname()],
     };
@@ -316,7 +325,7 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
     faults.set("token", read && "problem" in read ? read.problem : undefined);
   }
 
-  async function snapshot(): Promise<Snapshot> {
+  function snapshot(): Snapshot {
     return takeSnapshot({
       config,
       version,
@@ -324,10 +333,11 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
       uptimeSeconds: (performance.now() - startedAt) / 1000,
       groups: [...groups],
       maintenance: maintenance.snapshot(),
+      identify: identify.snapshot(),
       panel: panel.snapshot(),
       macOf: (name) => interfaces.macOf(name) ?? "",
       dropped: reception.dropped,
-      prefilter: await prefilter.counters(),
+      prefilter: prefilter.counters,
       faults: [...faults.all.values()],
       events,
       now: clock.now(),
@@ -338,7 +348,15 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
 
   // Before its lamps show anything.
   await maintenance.resume();
-  const panel = createFrontPanel({ config, groups, faults, maintenance, onPowerOff });
+  const panel = createFrontPanel({
+    config,
+    groups,
+    faults,
+    maintenance,
+    identify,
+    onPowerOff,
+    onChange: () => server?.changed(),
+  });
   shown = panel;
   for (const wanted of config.groups) addGroup(wanted);
   const watch = watchLinks(onLinkEvent, () => {
@@ -388,6 +406,7 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
       stopping = true;
       for (const timer of reviews) clearInterval(timer);
       maintenance.stop();
+      identify.stop();
       panel.leave();
       const left = Promise.all([...groups].map((group) => leave(group, why)));
       const late = new Promise((resolve) => setTimeout(resolve, STOP_MS, "late"));

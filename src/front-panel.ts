@@ -8,6 +8,7 @@ import { lastHeard } from "./carp/vhost.js";
 import type { Config } from "./config.js";
 import type { Faults } from "./faults.js";
 import type { Group } from "./group.js";
+import type { Identify } from "./identify.js";
 import type { Maintenance } from "./maintenance.js";
 import type { View } from "./panel/lamp.js";
 import { openPanel, type Panel, type PanelView } from "./panel/panel.js";
@@ -31,8 +32,11 @@ export interface FrontPanelOptions {
   readonly groups: Iterable<Group>;
   readonly faults: Faults;
   readonly maintenance: Maintenance;
+  readonly identify: Identify;
   /** The button was held: hand over, and let somebody turn the power off. */
   readonly onPowerOff: () => void;
+  /** The panel itself has changed: its button, or a fault of it. */
+  readonly onChange: () => void;
 }
 
 /** Many groups may change in one turn of the loop, and a lamp can wait for some milliseconds. */
@@ -41,7 +45,7 @@ const SHOW_MS = 10;
 const MINOR = "prefilter";
 
 export function createFrontPanel(options: FrontPanelOptions): FrontPanel {
-  const { groups, faults, maintenance, onPowerOff } = options;
+  const { groups, faults, maintenance, identify, onPowerOff } = options;
   let { config } = options;
   let showing: NodeJS.Timeout | undefined;
   let leaving = false;
@@ -71,17 +75,22 @@ export function createFrontPanel(options: FrontPanelOptions): FrontPanel {
       role: overallRole(carp.map(({ role }) => role)),
       carp,
       maintenance: maintenance.snapshot(),
-      identify: false,
+      identify: identify.snapshot().until !== null,
       leaving,
       faults: [...all, ...own],
     };
+  };
+
+  const onChange = (): void => {
+    show();
+    options.onChange();
   };
 
   const open = (): Panel => {
     const { board, fault } = findBoard(config.board);
     faults.set("board", fault);
     const buttonSocket = join(runtimeDirectory(), "button");
-    return openPanel({ board, driver: config.panel.driver, buttonSocket, onPress, onChange: show });
+    return openPanel({ board, driver: config.panel.driver, buttonSocket, onPress, onChange });
   };
 
   let panel = open();

@@ -74,6 +74,8 @@ export interface Group {
   readonly holder: Holder;
   readonly counters: Counters;
   readonly since: Date;
+  /** How often each role was entered. */
+  readonly transitions: { readonly [R in Role]: number };
   /** What is wrong with it, by what it is about. */
   readonly faults: ReadonlyMap<string, string>;
   handle(event: VhostEvent): void;
@@ -129,6 +131,7 @@ export function createGroup(options: GroupOptions): Group {
   let signer = createSigner(config.vhid, signatureOf(config));
   let counter = randomBytes(8).readBigUInt64BE();
   let since = new Date();
+  const transitions = { init: 0, backup: 0, master: 0 };
   let todo = Promise.resolve();
   let waiting = 0;
   let failures = 0;
@@ -179,6 +182,7 @@ export function createGroup(options: GroupOptions): Group {
 
   const enter = (from: Role, to: Role, why: string): Role => {
     since = new Date();
+    transitions[to]++;
     log.info(`${name}: ${from} -> ${to}: ${why}`);
     options.onRoleChange({ at: since, vhid: config.vhid, interface: config.interface, from, to, why });
     return to;
@@ -299,6 +303,7 @@ export function createGroup(options: GroupOptions): Group {
     },
     holder,
     counters,
+    transitions,
     faults: faults.all,
     handle,
     fault: faults.set,

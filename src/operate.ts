@@ -4,7 +4,7 @@
  */
 import type { Config } from "./config.js";
 import { askStatus, postMaintenance } from "./status/client.js";
-import { LONGEST_MAINTENANCE_SECONDS } from "./status/server.js";
+import { LONGEST_MAINTENANCE_SECONDS } from "./status/maintenance-wish.js";
 import type { GroupSnapshot, MaintenanceSnapshot, Snapshot } from "./status/snapshot.js";
 import { readToken } from "./token.js";
 

@@ -36,8 +36,10 @@ export interface Prefilter {
   load(interfaces: readonly FilteredInterface[]): Promise<string | undefined>;
   /** Takes the rules away, after whatever is still being loaded. */
   unload(): Promise<void>;
-  /** Read from the kernel at most once a second; `undefined` without a prefilter. */
-  counters(): Promise<FilterCounters | undefined>;
+  /** As they were last read; `undefined` without a prefilter. */
+  readonly counters: FilterCounters | undefined;
+  /** Reads the counters from the kernel, at most once a second. */
+  read(): Promise<void>;
 }
 
 export function createPrefilter(): Prefilter {
@@ -61,13 +63,13 @@ export function createPrefilter(): Prefilter {
       await todo;
       await unloadPrefilter();
     },
-    async counters() {
-      if (!loaded) return undefined;
-      if (performance.now() - readAt > READ_EVERY_MS) {
-        readAt = performance.now();
-        counters = await readCounters();
-      }
-      return counters;
+    get counters() {
+      return loaded ? counters : undefined;
+    },
+    async read() {
+      if (!loaded || performance.now() - readAt <= READ_EVERY_MS) return;
+      readAt = performance.now();
+      counters = await readCounters();
     },
   };
 }

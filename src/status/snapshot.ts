@@ -17,6 +17,7 @@ export interface Snapshot {
   readonly uptimeSeconds: number;
   readonly role: Role | "mixed";
   readonly maintenance: MaintenanceSnapshot;
+  readonly identify: IdentifySnapshot;
   readonly demotion: { readonly advskew: number; readonly reasons: readonly string[] };
   readonly carp: readonly GroupSnapshot[];
   readonly panel: PanelView;
@@ -39,12 +40,19 @@ export interface MaintenanceSnapshot {
   };
 }
 
+export interface IdentifySnapshot {
+  /** As long as the panel shows which box this is. */
+  readonly until: string | null;
+}
+
 export interface GroupSnapshot {
   readonly vhid: number;
   readonly interface: string;
   readonly role: Role;
   readonly why: string;
   readonly since: string;
+  /** How often each role was entered since the start. */
+  readonly transitions: { readonly [R in Role]: number };
   readonly addresses: readonly string[];
   /** Whether the kernel confirmed that the addresses are on this board. */
   readonly holding: boolean;
@@ -79,6 +87,7 @@ export interface Observed {
   readonly uptimeSeconds: number;
   readonly groups: readonly Group[];
   readonly maintenance: MaintenanceSnapshot;
+  readonly identify: IdentifySnapshot;
   readonly panel: PanelView;
   /** The MAC of an interface, as far as it is known. */
   readonly macOf: (name: string) => string;
@@ -100,6 +109,7 @@ export function takeSnapshot(observed: Observed): Snapshot {
     uptimeSeconds: Math.round(observed.uptimeSeconds * 10) / 10,
     role: overallRole(groups.map(({ role }) => role)),
     maintenance: observed.maintenance,
+    identify: observed.identify,
     demotion: {
       advskew: Math.max(0, ...reasons.map(({ advskew }) => advskew)),
       reasons: [...new Set(reasons.map(({ reason }) => reason))],
@@ -128,6 +138,7 @@ function groupSnapshot(group: Group, { macOf, now }: Observed): GroupSnapshot {
     role: vhost.role,
     why: vhost.why,
     since: group.since.toISOString(),
+    transitions: { ...group.transitions },
     addresses: config.addresses.map(formatPrefix),
     holding: holder.holding,
     mac: holder.device.mac ?? macOf(config.interface),

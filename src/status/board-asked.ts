@@ -1,0 +1,18 @@
+/**
+ * The board, as far as HTTP may ask something of it.
+ */
+import type { IdentifySnapshot, MaintenanceSnapshot, Snapshot } from "./snapshot.js";
+
+export interface Board {
+  /** Resolves when a snapshot can be taken that waits for nothing. */
+  readonly ready: () => Promise<void>;
+  readonly snapshot: () => Snapshot;
+  /** Resolves when it is known what came of it. */
+  readonly setMaintenance: (on: boolean, forSeconds: number | undefined) => Promise<MaintenanceSnapshot>;
+  /** Makes the panel say which box this is. */
+  readonly identify: (forSeconds: number) => IdentifySnapshot;
+  /** Whoever has it may change something from another host. */
+  readonly token: () => string | undefined;
+  /** What the board is called, beside its addresses. */
+  readonly names: () => readonly string[];
+}

@@ -1,0 +1,115 @@
+/**
+ * `GET /events`: snapshots as server-sent events, for as many as watch. One at
+ * once, one soon after each change that is worth showing, and one now and then
+ * for what changes all the time.
+ *
+ * What is sent is made once and shared. It is handed out in portions, so that
+ * many who watch do not keep the protocol waiting; and whoever does not read is
+ * let go before what waits for it adds up.
+ */
+import type { ServerResponse } from "node:http";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { jsonLine } from "./route.js";
+import type { Snapshot } from "./snapshot.js";
+import type { View, Views } from "./view.js";
+
+export interface Stream {
+  /** One more that watches, until it goes; its headers are set. */
+  add(response: ServerResponse): void;
+  /** Something may look different now. */
+  changed(): void;
+  close(): void;
+}
+
+/** Many things change together, and eyes are slow. */
+const SOON_MS = 50;
+/** A snapshot for counters and times. */
+const HEARTBEAT_MS = 10_000;
+/** Whoever is in between, such as a proxy, hangs up on who is silent. */
+const COMMENT_MS = 2_000;
+/** For one who watches and does not read. */
+const MOST_WAITING_BYTES = 1 << 20;
+/** In one turn of the loop. */
+const PORTION = 16;
+const COMMENT = ":\n\n";
+/** How long a browser waits before it comes again. */
+const GREETING = "retry: 2000\n\n";
+
+/** What changes all the time is no news. */
+const RESTLESS: readonly string[] = ["uptimeSeconds", "heardSecondsAgo", "counters", "dropped", "prefilter"];
+
+export function createStream(views: Views): Stream {
+  const watchers = new Set<ServerResponse>();
+  let timers: readonly NodeJS.Timeout[] = [];
+  let looking: NodeJS.Timeout | undefined;
+  /** What the watchers know. */
+  let shown: Buffer | undefined;
+
+  const write = (watcher: ServerResponse, bytes: Buffer | string): void => {
+    if (watcher.writableLength > MOST_WAITING_BYTES) watcher.destroy();
+    else watcher.write(bytes);
+  };
+
+  const writeAll = async (bytes: Buffer | string): Promise<void> => {
+    let written = 0;
+    for (const watcher of [...watchers]) {
+      write(watcher, bytes);
+      if (++written % PORTION === 0) await nextTurn();
+    }
+  };
+
+  const show = async (isNews: (view: View) => boolean): Promise<void> => {
+    const view = await views.next().catch(() => undefined);
+    if (!view || !isNews(view)) return;
+    shown = view.text(newsOf);
+    await writeAll(view.text(eventOf));
+  };
+
+  const look = (): void => {
+    looking = undefined;
+    if (watchers.size > 0) void show((view) => !shown?.equals(view.text(newsOf)));
+  };
+
+  const begin = (): void => {
+    const beat = setInterval(() => void show(() => true), HEARTBEAT_MS);
+    const comment = setInterval(() => void writeAll(COMMENT), COMMENT_MS);
+    timers = [beat.unref(), comment.unref()];
+  };
+
+  const end = (): void => {
+    for (const timer of timers) clearInterval(timer);
+    clearTimeout(looking);
+    looking = undefined;
+    shown = undefined;
+    timers = [];
+  };
+
+  return {
+    add(response) {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write(GREETING);
+      if (watchers.size === 0) begin();
+      watchers.add(response);
+      response.once("close", () => {
+        watchers.delete(response);
+        if (watchers.size === 0) end();
+      });
+      views.next().then(
+        (view) => write(response, view.text(eventOf)),
+        () => response.destroy(),
+      );
+    },
+    changed() {
+      if (watchers.size > 0) looking ??= setTimeout(look, SOON_MS).unref();
+    },
+    close: end,
+  };
+}
+
+function eventOf(snapshot: Snapshot): string {
+  return `data: ${jsonLine(snapshot)}\n`;
+}
+
+function newsOf(snapshot: Snapshot): string {
+  return JSON.stringify(snapshot, (key, value) => (RESTLESS.includes(key) ? undefined : value));
+}
