@@ -4,11 +4,18 @@
 import { healthz } from "./healthz.js";
 import { readIdentify } from "./identify-wish.js";
 import { readMaintenance } from "./maintenance-wish.js";
+import { metricsText } from "./metrics.js";
 import { json, jsonLine, type Route } from "./route.js";
+import { schema } from "./schema.js";
+
+/** Prometheus' own name for its text format. */
+const METRICS = "text/plain; version=0.0.4; charset=utf-8";
 
 export const routes: { readonly [path: string]: Route } = {
   "/status": { reads: (view) => json(view.text(jsonLine)) },
+  "/metrics": { reads: (view) => ({ status: 200, type: METRICS, body: view.text(metricsText) }) },
   "/healthz": { reads: healthz },
+  "/schema.json": { reads: () => ({ status: 200, type: "application/schema+json", body: jsonLine(schema) }) },
   "/events": { streams: "views" },
   "/maintenance": { changes: readMaintenance },
   "/identify": { changes: readIdentify },

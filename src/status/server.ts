@@ -6,6 +6,7 @@ import { createServer, type Server } from "node:http";
 import type { Board } from "./board-asked.js";
 import { createConnections } from "./connections.js";
 import { answer } from "./exchange.js";
+import { createInflow } from "./inflow.js";
 import { createStream } from "./stream.js";
 import { createViews } from "./view.js";
 
@@ -68,6 +69,7 @@ export function openStatusServer(listen: Listen, board: Board): Promise<StatusSe
   const views = createViews(board);
   const stream = createStream(views);
   const connections = createConnections();
+  const inflow = createInflow();
   const limits = {
     requestTimeout: REQUEST_MS,
     headersTimeout: REQUEST_MS,
@@ -75,10 +77,12 @@ export function openStatusServer(listen: Listen, board: Board): Promise<StatusSe
     maxHeaderSize: HEADER_BYTES,
   };
   const server = createServer(limits, (request, response) => {
+    inflow.begin(request.socket);
     answer(request, response, { board, views, stream }).catch(() => response.destroy());
   });
   server.timeout = REQUEST_MS;
   server.prependListener("connection", connections.admit);
+  server.on("connection", inflow.restrain);
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen(listen.port, listen.host, () => {
