@@ -67,6 +67,8 @@ export interface StatusConfig {
   /** `undefined`: no status server. */
   readonly listen: { readonly host: string; readonly port: number } | undefined;
   readonly tokenFile: string | undefined;
+  /** What the board is called, beside its own name. */
+  readonly names: readonly string[];
   readonly peers: readonly string[];
 }
 
@@ -153,13 +155,13 @@ export function signatureOf({ key, addresses, compat }: GroupConfig): Signature 
 }
 
 function toConfig(file: FileTable, keys: readonly Uint8Array[], hostname: string): Config {
-  const { listen, token_file: tokenFile, peers } = file.status;
+  const { listen, token_file: tokenFile, names, peers } = file.status;
   return {
     name: file.name ?? hostname,
     board: file.board,
     groups: file.carp.map((group, i) => toGroup(group, keys[i] ?? new Uint8Array(KEY_BYTES))),
     maintenance: file.maintenance,
-    status: { listen: listen === "off" ? undefined : listen, tokenFile, peers },
+    status: { listen: listen === "off" ? undefined : listen, tokenFile, names, peers },
     panel: { driver: file.panel.driver, powerOff: file.panel.power_off || undefined },
   };
 }

@@ -41,6 +41,7 @@ import { keepStatusServer, type StatusServer } from "./status/server.js";
 import { type Snapshot, takeSnapshot } from "./status/snapshot.js";
 import { readToken } from "./token.js";
 import { version } from "./version.js";
+import { canonicalAddress, formatAddress } from "./wire/address.js";
 import { virtualMac } from "./wire/mac.js";
 
 export interface Daemon {
@@ -311,11 +312,20 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
         maintenance.set(on, { by: "HTTP", forSeconds }),
       identify: identify.begin,
       token: () => token,
-      names: () => [config.name, hostname()],
+      names: () => [config.name, hostname(), ...config.status.names],
     };
     server = keepStatusServer(listen, asked, (said) => {
-      faults.set("status", said && `no status over HTTP: ${said}`);
+      const wellSo = said === undefined || isAwaited(listen.host);
+      faults.set("status", wellSo ? undefined : `no status over HTTP: ${said}`);
     });
+  }
+
+  /** A floating address comes with mastership. */
+  function isAwaited(host: string): boolean {
+    const address = canonicalAddress(host);
+    const isElsewhere = ({ config, holder }: Group) =>
+      !holder.holding && config.addresses.some((it) => formatAddress(it.address) === address);
+    return [...groups].some(isElsewhere);
   }
 
   function takeToken(): void {

@@ -648,8 +648,14 @@ rules("compat", [
 ]);
 
 const listenShape = "wanted host:port, such as 0.0.0.0:8080 or [::]:8080, or none";
+const nameShape = 'wanted a host name, such as "left.example.org"';
 const urlShape = "wanted http://HOST:PORT and nothing after it, such as http://192.0.2.3:8080";
 rules("status and panel", [
+  ...["", "left.example.org:8080", "http://left", "a b", "left..org", "[::1]"].map((name) => ({
+    why: `name ${name}`,
+    toml: `[status]\nnames = ["${name}"]\n`,
+    says: [`f:2: status.names[0]: found "${name}", ${nameShape}`],
+  })),
   ...["8080", ":8080", "192.0.2.300:80", "[192.0.2.1]:80", "[::1]", "a b:80", "host:port", "10.1:80"].map(
     (listen) => ({
       why: `listen ${listen}`,
@@ -875,6 +881,7 @@ const left: Config = {
   status: {
     listen: { host: "0.0.0.0", port: 8080 },
     tokenFile: "/etc/carpio.token",
+    names: ["left.example.org"],
     peers: ["http://192.0.2.3:8080"],
   },
   panel: { driver: "onoff", powerOff: "poweroff" },
@@ -898,7 +905,7 @@ test("problems in a file from Windows are on the same lines", () => {
 
 test("what is not written has the defaults of the example", () => {
   const config = configOf(parse(group({ addresses: both })));
-  const status = { ...left.status, tokenFile: undefined, peers: [] };
+  const status = { ...left.status, tokenFile: undefined, names: [], peers: [] };
   const panel = { ...left.panel, driver: undefined };
   assert.deepEqual(config, { ...left, name: "box", status, panel });
 });
@@ -1173,7 +1180,12 @@ const anyConfig = fc
       board: "none",
       groups: groups.map(groupFrom),
       maintenance: { advskew: raised },
-      status: { listen, tokenFile: listen && "/token", peers: ["http://192.0.2.3:8080"] },
+      status: {
+        listen,
+        tokenFile: listen && "/token",
+        names: ["left.lan"],
+        peers: ["http://192.0.2.3:8080"],
+      },
       panel,
     };
   });
@@ -1226,6 +1238,7 @@ function write({ name, board, groups, maintenance, status, panel }: Config): str
       listen: listen ? `[${listen.host}]:${listen.port}` : "none",
       ...(tokenFile === undefined ? {} : { token_file: tokenFile }),
       peers: status.peers,
+      names: status.names,
     },
     panel: {
       power_off: panel.powerOff ?? "",

@@ -23,6 +23,7 @@ const BOARDS = [
   "none",
 ] as const;
 
+export const HOST_NAME = 'a host name, such as "left.example.org"';
 export const LISTEN = "host:port, such as 0.0.0.0:8080 or [::]:8080, or none";
 export const BOARD_URL = "http://HOST:PORT and nothing after it, such as http://192.0.2.3:8080";
 
@@ -130,6 +131,12 @@ export function readListen(text: string, refuse: Refuse): Listen {
   if (!hostFits) return refuse(isIPv6(text) ? `brackets around IPv6: ${LISTEN}` : LISTEN);
   const port = Number(digits);
   return port < 1 || port > 65535 ? refuse("a port from 1 to 65535") : { host: v6 ?? other, port };
+}
+
+/** As a browser or a monitoring system calls the board: without a port. */
+export function readHostName(text: string, refuse: Refuse): string {
+  const valid = text.length <= 253 && /^(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}$/i.test(text);
+  return valid ? text : refuse(HOST_NAME);
 }
 
 export function readBoardUrl(text: string, refuse: Refuse): string {

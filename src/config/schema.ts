@@ -10,11 +10,13 @@ import { DRIVERS } from "./board-schema.js";
 import { oneOf, table, textThat, wholeNumber } from "./kind.js";
 import {
   BOARD_URL,
+  HOST_NAME,
   LISTEN,
   readBoard,
   readBoardUrl,
   readCommand,
   readHexKey,
+  readHostName,
   readInterface,
   readListen,
   readLladdr,
@@ -61,6 +63,7 @@ const maintenanceEntries = { advskew: v.optional(wholeNumber(1, ADVSKEW_MAX), 24
 const statusEntries = {
   listen: v.optional(textThat(LISTEN, readListen), "0.0.0.0:8080"),
   token_file: v.optional(textThat("the path of a file", readPath)),
+  names: v.optional(v.array(textThat(HOST_NAME, readHostName), "a list of host names"), []),
   peers: v.optional(v.array(textThat(BOARD_URL, readBoardUrl), `a list of ${BOARD_URL}`), []),
 };
 

@@ -29,6 +29,8 @@ const CHECK_MS = 1_000;
 const HEADER_BYTES = 8 << 10;
 const AGAIN_MS = 500;
 const AGAIN_AT_MOST_MS = 30_000;
+/** A floating address comes at any moment, and those who ask for it come with it. */
+const AWAITED = "EADDRNOTAVAIL";
 
 /**
  * Keeps a server until it is closed. Its port may be taken now, its address may
@@ -49,8 +51,9 @@ export function keepStatusServer(
       if (!(opened instanceof Error)) opened.close();
       return;
     }
-    if (opened instanceof Error) timer = setTimeout(open, againMs, Math.min(2 * againMs, AGAIN_AT_MOST_MS));
-    else server = opened;
+    if (!(opened instanceof Error)) server = opened;
+    else if (opened.message.includes(AWAITED)) timer = setTimeout(open, AGAIN_MS, AGAIN_MS);
+    else timer = setTimeout(open, againMs, Math.min(2 * againMs, AGAIN_AT_MOST_MS));
     onProblem(opened instanceof Error ? opened.message : undefined);
   };
   open(AGAIN_MS);
