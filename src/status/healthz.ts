@@ -12,7 +12,7 @@ import type { View } from "./view.js";
 const ROLES: readonly string[] = ["master", "backup"] satisfies readonly Snapshot["role"][];
 
 /** With `?role=master` it is of use only where it is master of all its groups. */
-export function healthz({ snapshot }: View, { query }: Asked): Answer {
+export function healthz({ snapshot }: Pick<View, "snapshot">, { query }: Pick<Asked, "query">): Answer {
   const role = query.get("role");
   if (role !== null && !ROLES.includes(role)) {
     return jsonError(400, `role: found ${role}, wanted ${ROLES.join(" or ")}`);

@@ -42,7 +42,7 @@ export function createViews({ ready, snapshot }: Pick<Board, "ready" | "snapshot
 
   const take = async (): Promise<View> => {
     const restMs = restUntil - performance.now();
-    if (restMs > 0) await sleep(restMs, undefined, { ref: false });
+    if (restMs > 0) await sleep(restMs);
     try {
       await ready();
     } finally {

@@ -1,9 +1,9 @@
 /**
- * Who may press the button over HTTP, one row a case.
+ * Who may press the button over HTTP, and who may read, one row a case.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Petition, refuse } from "../../src/status/permission.js";
+import { type Petition, refuse, refuseReader } from "../../src/status/permission.js";
 
 const TOKEN = "open sesame";
 const local: Petition = {
@@ -57,5 +57,30 @@ for (const { is, from, token, status, says } of rows) {
     assert.equal(refusal?.status, status);
     if (says) assert.match(refusal?.error ?? "", says);
     assert.ok(!refusal?.error.includes(TOKEN), "the token is told to nobody");
+  });
+}
+
+// biome-ignore format: one rule a line
+const readers: { by: string | undefined; authorization?: string; may: boolean; why: string }[] = [
+  { by: "192.0.2.2:8080", may: true, why: "an address is nobody's name" },
+  { by: "[2001:db8::2]:8080", may: true, why: "of either family" },
+  { by: "localhost:8080", may: true, why: "the board itself" },
+  { by: "LEFT", may: true, why: "our own name" },
+  { by: "router", may: true, why: "a name without a dot is the local network's" },
+  { by: "router.lan", may: true, why: "nor has the Internet names under lan" },
+  { by: "router.home.arpa:80", may: true, why: "or under home.arpa" },
+  { by: "router.corp.internal", may: true, why: "or under internal" },
+  { by: undefined, may: true, why: "no browser says no host; a health check does" },
+  { by: "evil.example", may: false, why: "its server may say that this is our address" },
+  { by: "192.0.2.2.evil.example", may: false, why: "an address in front makes none of it" },
+  { by: "left.evil.example", may: false, why: "nor does our name" },
+  { by: "evil.example", authorization: `Bearer ${TOKEN}`, may: true, why: "no page has the token" },
+  { by: "evil.example", authorization: "Bearer open", may: false, why: "a wrong token is none" },
+];
+for (const { by, authorization, may, why } of readers) {
+  test(`who calls the board ${by}${authorization ? " with a token" : ""} ${may ? "may" : "may not"} read: ${why}`, () => {
+    const refusal = refuseReader({ ...remote, host: by, authorization }, TOKEN, ["left"]);
+    assert.equal(refusal?.status, may ? undefined : 403);
+    assert.ok(!refusal?.error.includes(TOKEN));
   });
 }
