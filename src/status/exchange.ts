@@ -8,6 +8,7 @@ import { type Petition, type Refusal, refuse, refuseReader } from "./permission.
 import { type Answer, json, jsonError, jsonLine, methodsOf, type Route, type Wish } from "./route.js";
 import { findRoute, routes } from "./routes.js";
 import type { Stream } from "./stream.js";
+import type { Turns } from "./turns.js";
 import type { Views } from "./view.js";
 
 /** What all exchanges of a server share. */
@@ -15,6 +16,7 @@ export interface Shared {
   readonly board: Board;
   readonly views: Views;
   readonly stream: Stream;
+  readonly turns: Turns;
 }
 
 const MOST_BODY_BYTES = 4 << 10;
@@ -49,6 +51,7 @@ export async function answer(
   request.resume();
   if ("streams" in route) return shared.stream.add(response);
   const view = await shared.views.next();
+  await shared.turns.next();
   send(response, route.reads(view, { query: new URLSearchParams(query), headers: request.headers }));
 }
 

@@ -8,6 +8,7 @@ import { createConnections } from "./connections.js";
 import { answer } from "./exchange.js";
 import { createInflow } from "./inflow.js";
 import { createStream } from "./stream.js";
+import { createTurns } from "./turns.js";
 import { createViews } from "./view.js";
 
 export interface Listen {
@@ -70,7 +71,8 @@ export function keepStatusServer(
 /** Starts to listen. Rejects with what the system said, such as an address in use. */
 export function openStatusServer(listen: Listen, board: Board): Promise<StatusServer> {
   const views = createViews(board);
-  const stream = createStream(views);
+  const turns = createTurns();
+  const stream = createStream(views, turns);
   const connections = createConnections();
   const inflow = createInflow();
   const limits = {
@@ -81,7 +83,7 @@ export function openStatusServer(listen: Listen, board: Board): Promise<StatusSe
   };
   const server = createServer(limits, (request, response) => {
     inflow.begin(request.socket);
-    answer(request, response, { board, views, stream }).catch(() => response.destroy());
+    answer(request, response, { board, views, stream, turns }).catch(() => response.destroy());
   });
   server.timeout = REQUEST_MS;
   server.prependListener("connection", connections.admit);

@@ -8,9 +8,9 @@
  * let go before what waits for it adds up.
  */
 import type { ServerResponse } from "node:http";
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { jsonLine } from "./route.js";
 import type { Snapshot } from "./snapshot.js";
+import type { Turns } from "./turns.js";
 import type { View, Views } from "./view.js";
 
 export interface Stream {
@@ -29,8 +29,6 @@ const HEARTBEAT_MS = 10_000;
 const COMMENT_MS = 2_000;
 /** For one who watches and does not read. */
 const MOST_WAITING_BYTES = 1 << 20;
-/** In one turn of the loop. */
-const PORTION = 16;
 const COMMENT = ":\n\n";
 /** How long a browser waits before it comes again. */
 const GREETING = "retry: 2000\n\n";
@@ -38,7 +36,7 @@ const GREETING = "retry: 2000\n\n";
 /** What changes all the time is no news. */
 const RESTLESS: readonly string[] = ["uptimeSeconds", "heardSecondsAgo", "counters", "dropped", "prefilter"];
 
-export function createStream(views: Views): Stream {
+export function createStream(views: Views, turns: Turns): Stream {
   const watchers = new Set<ServerResponse>();
   let timers: readonly NodeJS.Timeout[] = [];
   let looking: NodeJS.Timeout | undefined;
@@ -47,22 +45,18 @@ export function createStream(views: Views): Stream {
 
   const write = (watcher: ServerResponse, bytes: Buffer | string): void => {
     if (watcher.writableLength > MOST_WAITING_BYTES) watcher.destroy();
-    else watcher.write(bytes);
+    else if (!watcher.destroyed) watcher.write(bytes);
   };
 
-  const writeAll = async (bytes: Buffer | string): Promise<void> => {
-    let written = 0;
-    for (const watcher of [...watchers]) {
-      write(watcher, bytes);
-      if (++written % PORTION === 0) await nextTurn();
-    }
+  const writeAll = (bytes: Buffer | string): void => {
+    for (const watcher of watchers) turns.next().then(() => write(watcher, bytes));
   };
 
   const show = async (isNews: (view: View) => boolean): Promise<void> => {
     const view = await views.next().catch(() => undefined);
     if (!view || !isNews(view)) return;
     shown = view.text(newsOf);
-    await writeAll(view.text(eventOf));
+    writeAll(view.text(eventOf));
   };
 
   const look = (): void => {
@@ -72,7 +66,7 @@ export function createStream(views: Views): Stream {
 
   const begin = (): void => {
     const beat = setInterval(() => void show(() => true), HEARTBEAT_MS);
-    const comment = setInterval(() => void writeAll(COMMENT), COMMENT_MS);
+    const comment = setInterval(() => writeAll(COMMENT), COMMENT_MS);
     timers = [beat.unref(), comment.unref()];
   };
 

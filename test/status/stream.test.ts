@@ -9,6 +9,7 @@ import { type AddressInfo, connect } from "node:net";
 import { type TestContext, test } from "node:test";
 import type { Snapshot } from "../../src/status/snapshot.js";
 import { createStream } from "../../src/status/stream.js";
+import { createTurns } from "../../src/status/turns.js";
 import { createViews } from "../../src/status/view.js";
 import { until } from "../fakes.js";
 import { snapshotOf } from "./board.js";
@@ -126,7 +127,7 @@ async function open(t: TestContext) {
     taken++;
     return snapshot;
   };
-  const stream = createStream(createViews({ ready: async () => {}, snapshot: take }));
+  const stream = createStream(createViews({ ready: async () => {}, snapshot: take }), createTurns());
   const responses: ServerResponse[] = [];
   const server = createServer((_request, response) => {
     responses.push(response);
