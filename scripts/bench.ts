@@ -8,6 +8,7 @@ import { parseArgs } from "node:util";
 import { becomeLabRoot, labPower } from "../test/lab/namespace.js";
 import { type Case, cases, type Measured, play } from "./benchmark/cases.js";
 import { type Contender, contenders, isRanked } from "./benchmark/contenders.js";
+import { type Asked, measureHttp } from "./benchmark/http.js";
 import {
   type CaseRecord,
   type CostRecord,
@@ -15,6 +16,9 @@ import {
   caseTable,
   costRecord,
   costTable,
+  type HttpRecord,
+  httpRecord,
+  httpTable,
   startupTable,
 } from "./benchmark/report.js";
 import { type AtRest, measureAtRest, measureStartup, type Startup } from "./benchmark/resources.js";
@@ -22,6 +26,9 @@ import { type AtRest, measureAtRest, measureStartup, type Startup } from "./benc
 const OUTPUT = "dist/bench.json";
 const GROUPS = [1, 100];
 const COST = "cost";
+const HTTP = "http";
+/** Nobody else has such a server. */
+const ASKED = "carpio 1 s";
 /** One setting of each family is enough to know what it costs; and a faster one, what speed costs. */
 const COSTED = ["ucarp 1 s", "keepalived 1 s", "keepalived 10 ms", "carpio 1 s", "carpio 0/1 and 0/2"];
 
@@ -30,6 +37,7 @@ interface Choice {
   readonly contenders: readonly Contender[];
   readonly cases: readonly Case[];
   readonly cost: boolean;
+  readonly http: boolean;
 }
 
 await becomeLabRoot();
@@ -58,9 +66,14 @@ async function bench(choice: Choice): Promise<number> {
   for (const contender of choice.cost ? choice.contenders : []) {
     if (COSTED.includes(contender.name)) costs.push(await measureCost(contender, choice.runs));
   }
+  const https: HttpRecord[] = [];
+  for (const contender of choice.http ? choice.contenders : []) {
+    if (contender.name === ASKED) https.push(await askRuns(contender, choice.runs));
+  }
 
   if (played.length > 0) console.log(`\n${caseTable(played)}`);
   if (costs.length > 0) console.log(`\n${costTable(costs)}\n\n${startupTable(costs)}`);
+  if (https.length > 0) console.log(`\n${httpTable(https)}`);
   console.log(
     "\nlost: probes without an answer. taken, let go: from the deed until the new host holds the address and the" +
       "\nold one does not. two, none: time with more than one reachable holder, and without any, until things were" +
@@ -68,9 +81,16 @@ async function bench(choice: Choice): Promise<number> {
       "\nmoves: how often somebody took the address; 1 is enough. noise: lost by the same client on a path that" +
       `\nnobody touched. Everything else is in ${OUTPUT}.`,
   );
-  const record = { at: new Date().toISOString(), machine, runs: choice.runs, cases: played, costs };
+  const record = {
+    at: new Date().toISOString(),
+    machine,
+    runs: choice.runs,
+    cases: played,
+    costs,
+    http: https,
+  };
   writeFileSync(OUTPUT, `${JSON.stringify(record, null, 1)}\n`);
-  return verdict([...played, ...costs]);
+  return verdict([...played, ...costs, ...https]);
 }
 
 function describeMachine() {
@@ -113,6 +133,20 @@ async function measureCost(contender: Contender, runs: number): Promise<CostReco
   return costRecord(contender.name, atRest, startups, errors);
 }
 
+async function askRuns(contender: Contender, runs: number): Promise<HttpRecord> {
+  const asked: Asked[] = [];
+  const errors: string[] = [];
+  for (let run = 1; run <= runs; run++) {
+    await attempt(`asked for its status, ${contender.name}, run ${run}: `, errors, async () => {
+      const result = await measureHttp(contender);
+      asked.push(result);
+      const { perSecond, medianMs, latestMs } = result;
+      return `${Math.round(perSecond)} a second, median ${medianMs.toFixed(1)} ms, ${latestMs.toFixed(1)} ms late`;
+    });
+  }
+  return httpRecord(contender.name, asked, errors);
+}
+
 /** A failure is said at once, in full, and counts; the rest is still worth measuring. */
 async function attempt(what: string, errors: string[], measure: () => Promise<string>): Promise<void> {
   process.stdout.write(what);
@@ -125,7 +159,7 @@ async function attempt(what: string, errors: string[], measure: () => Promise<st
   }
 }
 
-function verdict(records: readonly (CaseRecord | CostRecord)[]): number {
+function verdict(records: readonly (CaseRecord | CostRecord | HttpRecord)[]): number {
   const failed = records.filter(({ errors }) => errors.length > 0);
   const missed = records.filter(({ wanted }) => wanted.some(({ met }) => !met));
   if (failed.length > 0) console.log(`\n${failed.length} rows have runs that FAILED.`);
@@ -146,8 +180,12 @@ function choose(argv: readonly string[]): Choice {
     return {
       runs: wholeNumber("--runs", values.runs),
       contenders: pick("--only", values.only, contenders, ({ family }) => family),
-      cases: values.case === COST ? [] : pick("--case", values.case, cases, ({ name }) => name, COST),
+      cases:
+        values.case === COST || values.case === HTTP
+          ? []
+          : pick("--case", values.case, cases, ({ name }) => name, COST, HTTP),
       cost: values.case === undefined || values.case === COST,
+      http: values.case === undefined || values.case === HTTP,
     };
   } catch (error) {
     console.error(`scripts/bench: ${error instanceof Error ? error.message : error}`);

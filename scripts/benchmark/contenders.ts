@@ -138,7 +138,7 @@ mac = "${mac}"
   return `name = "${host.name}"
 board = "${addresses.length === 1 ? "simulated" : "none"}"
 ${groups.join("")}[status]
-listen = "127.0.0.1:8080"
+listen = "0.0.0.0:8080"
 `;
 }
 

@@ -3,6 +3,7 @@
  * that programs read.
  */
 import type { Measured } from "./cases.js";
+import type { Asked } from "./http.js";
 import type { AtRest, Startup } from "./resources.js";
 import { judge, type Verdict } from "./wanted.js";
 
@@ -23,6 +24,14 @@ export interface CostRecord {
   readonly atRest: readonly AtRest[];
   readonly startups: readonly Startup[];
   readonly medianStartup: (Startup & { readonly overBareNodeMs: number }) | null;
+  readonly errors: readonly string[];
+  readonly wanted: readonly Verdict[];
+}
+
+export interface HttpRecord {
+  readonly contender: string;
+  readonly runs: readonly Asked[];
+  readonly median: Asked | null;
   readonly errors: readonly string[];
   readonly wanted: readonly Verdict[];
 }
@@ -71,6 +80,31 @@ export function costRecord(
     ...judge(contender, "startup", medianStartup ?? {}, medianStartup ?? {}),
   ];
   return { contender, atRest, startups, medianStartup, errors, wanted: verdicts };
+}
+
+/** The run with the middle median stands for all: its numbers belong together. */
+export function httpRecord(contender: string, runs: readonly Asked[], errors: readonly string[]): HttpRecord {
+  const median = runs.toSorted((a, b) => a.medianMs - b.medianMs)[Math.floor(runs.length / 2)] ?? null;
+  const wanted = judge(contender, "http", { ...median }, { ...median });
+  return { contender, runs, median, errors, wanted };
+}
+
+export function httpTable(records: readonly HttpRecord[]): string {
+  const head = ["asked for its status", "a second", "median", "p99", "late", "late at rest", "wanted"];
+  const rows = records.map(({ contender, median, errors, wanted }) => [
+    contender,
+    ...(median
+      ? [
+          number(Math.round(median.perSecond)),
+          ms(median.medianMs),
+          ms(median.p99Ms),
+          ms(median.latestMs),
+          ms(median.latestAtRestMs),
+        ]
+      : ["FAILED", "", "", "", ""]),
+    [...wanted.map(verdict), ...(errors.length > 0 ? [`${errors.length} runs FAILED`] : [])].join(", "),
+  ]);
+  return table([head, ...rows]);
 }
 
 export function caseTable(records: readonly CaseRecord[]): string {

@@ -13,14 +13,18 @@ export type Measure =
   | "severalMs"
   | "masterMiB"
   | "masterCpuPercent"
-  | "overBareNodeMs";
+  | "overBareNodeMs"
+  | "perSecond"
+  | "medianMs"
+  | "latestMs";
 
 export interface Wanted {
   readonly contender: RegExp;
-  /** A case by its name, or `groups-1`, `groups-100`, `startup`. */
+  /** A case by its name, or `groups-1`, `groups-100`, `startup`, `http`. */
   readonly case: string;
   readonly measure: Measure;
-  readonly atMost: number;
+  readonly atMost?: number;
+  readonly atLeast?: number;
   readonly text: string;
 }
 
@@ -65,6 +69,9 @@ export const wanted: readonly Wanted[] = [
   { contender: /^carpio/, case: "return", measure: "lost", atMost: 0, text: "0 lost" },
   { contender: PLAIN, case: "groups-1", measure: "masterMiB", atMost: 55, text: "≤ 55 MiB" },
   { contender: PLAIN, case: "groups-1", measure: "masterCpuPercent", atMost: 1, text: "< 1 % CPU" },
+  { contender: PLAIN, case: "http", measure: "perSecond", atLeast: 2000, text: "≥ 2,000 a second" },
+  { contender: PLAIN, case: "http", measure: "medianMs", atMost: 5, text: "median < 5 ms" },
+  { contender: PLAIN, case: "http", measure: "latestMs", atMost: 20, text: "late ≤ 20 ms" },
   { contender: PLAIN, case: "startup", measure: "overBareNodeMs", atMost: 150, text: "bare Node + ≤ 150 ms" },
 ];
 
@@ -75,9 +82,9 @@ export type Values = Readonly<Partial<Record<Measure, number | null>>>;
 export function judge(contender: string, name: string, median: Values, worst: Values): readonly Verdict[] {
   return wanted
     .filter((each) => each.contender.test(contender) && each.case === name)
-    .map(({ measure, atMost, text }) => {
+    .map(({ measure, atMost = Number.POSITIVE_INFINITY, atLeast = 0, text }) => {
       const value = (EACH_COUNTS.includes(measure) ? worst : median)[measure];
-      return { text, met: typeof value === "number" && value <= atMost };
+      return { text, met: typeof value === "number" && value >= atLeast && value <= atMost };
     });
 }
 
