@@ -59,7 +59,7 @@ async function latestDuring(lab: Lab, deed: () => Promise<string>) {
   const said = await deed();
   await capture.frame(ELECTION_MS, now());
   await capture.stop();
-  return { said, latestMs: latest(await capture.print()) };
+  return { said, latestMs: latest(await capture.print("", "-T", "carp")) };
 }
 
 /** Of advertisements as tcpdump prints them, with `-tt`. */

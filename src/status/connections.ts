@@ -12,10 +12,11 @@ export interface Connections {
   admit(socket: Socket): void;
 }
 
-const MOST = 256;
-const MOST_OF_ONE = 32;
+/** What all of them say at once is read in one turn of the loop. */
+const MOST = 128;
+const MOST_OF_ONE = 16;
 /** A proxy on the board speaks for many. */
-const MOST_OF_OURS = 128;
+const MOST_OF_OURS = 64;
 
 export function createConnections(): Connections {
   const byRemote = new Map<string, Set<Socket>>();

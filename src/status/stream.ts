@@ -52,6 +52,12 @@ export function createStream(views: Views, turns: Turns): Stream {
     for (const watcher of watchers) turns.next().then(() => write(watcher, bytes));
   };
 
+  const welcome = async (watcher: ServerResponse): Promise<void> => {
+    const view = await views.next();
+    await turns.next();
+    write(watcher, view.text(eventOf));
+  };
+
   const show = async (isNews: (view: View) => boolean): Promise<void> => {
     const view = await views.next().catch(() => undefined);
     if (!view || !isNews(view)) return;
@@ -88,10 +94,7 @@ export function createStream(views: Views, turns: Turns): Stream {
         watchers.delete(response);
         if (watchers.size === 0) end();
       });
-      views.next().then(
-        (view) => write(response, view.text(eventOf)),
-        () => response.destroy(),
-      );
+      welcome(response).catch(() => response.destroy());
     },
     changed() {
       if (watchers.size > 0) looking ??= setTimeout(look, SOON_MS).unref();

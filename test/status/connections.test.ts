@@ -24,15 +24,15 @@ class FakeSocket extends EventEmitter {
 
 // biome-ignore format: one rule a line
 const rows = [
-  { from: () => "192.0.2.9", stay: 32, why: "one client has 32 connections" },
-  { from: () => "::ffff:192.0.2.9", stay: 32, why: "on a socket of both families too" },
-  { from: (i: number) => `192.0.2.${i % 4}`, stay: 128, why: "four clients have 32 each" },
-  { from: (i: number) => `2001:db8:0:7::${i.toString(16)}`, stay: 32, why: "a network of 64 bits is one client" },
-  { from: (i: number) => `2001:db8:0:7:${i.toString(16)}::1`, stay: 32, why: "however its addresses are written" },
-  { from: (i: number) => `2001:db8:0:${i % 4}::1`, stay: 128, why: "four such networks are four" },
-  { from: () => "127.0.0.1", stay: 128, why: "a proxy on the board speaks for many" },
-  { from: (i: number) => (i % 2 ? "::1" : "127.0.0.2"), stay: 128, why: "by both families together" },
-  { from: (i: number) => `10.0.${i % 100}.1`, stay: 256, why: "and nobody has more than all" },
+  { from: () => "192.0.2.9", stay: 16, why: "one client has 16 connections" },
+  { from: () => "::ffff:192.0.2.9", stay: 16, why: "on a socket of both families too" },
+  { from: (i: number) => `192.0.2.${i % 4}`, stay: 64, why: "four clients have 16 each" },
+  { from: (i: number) => `2001:db8:0:7::${i.toString(16)}`, stay: 16, why: "a network of 64 bits is one client" },
+  { from: (i: number) => `2001:db8:0:7:${i.toString(16)}::1`, stay: 16, why: "however its addresses are written" },
+  { from: (i: number) => `2001:db8:0:${i % 4}::1`, stay: 64, why: "four such networks are four" },
+  { from: () => "127.0.0.1", stay: 64, why: "a proxy on the board speaks for many" },
+  { from: (i: number) => (i % 2 ? "::1" : "127.0.0.2"), stay: 64, why: "by both families together" },
+  { from: (i: number) => `10.0.${i % 100}.1`, stay: 128, why: "and nobody has more than all" },
 ];
 for (const { from, stay, why } of rows) {
   test(`of 1000 from ${from(0)}, ${from(1)}, … ${stay} stay: ${why}`, () => {
@@ -44,7 +44,7 @@ for (const { from, stay, why } of rows) {
 
 test("one that goes makes room for another of the same client", () => {
   const connections = createConnections();
-  const [first] = Array.from({ length: 32 }, () => admit(connections, "192.0.2.9"));
+  const [first] = Array.from({ length: 16 }, () => admit(connections, "192.0.2.9"));
   assert.ok(admit(connections, "192.0.2.9").destroyed);
   first?.destroy();
   assert.ok(!admit(connections, "192.0.2.9").destroyed);
@@ -53,8 +53,8 @@ test("one that goes makes room for another of the same client", () => {
 
 test("when all places are taken, whoever has the most gives its oldest to somebody who has none", () => {
   const connections = createConnections();
-  const greedy = Array.from({ length: 32 }, () => admit(connections, "192.0.2.9"));
-  for (let i = 0; i < 224; i++) assert.ok(!admit(connections, `10.0.${i % 112}.1`).destroyed);
+  const greedy = Array.from({ length: 16 }, () => admit(connections, "192.0.2.9"));
+  for (let i = 0; i < 112; i++) assert.ok(!admit(connections, `10.0.${i % 56}.1`).destroyed);
   assert.ok(!admit(connections, "127.0.0.1").destroyed);
   assert.deepEqual(greedy.map(({ destroyed }) => destroyed).slice(0, 2), [true, false]);
 });
