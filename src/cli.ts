@@ -9,11 +9,13 @@ import { type ParseArgsConfig, parseArgs } from "node:util";
 import { type Config, defaultConfigPath, describeProblem, readConfig } from "./config.js";
 import { type Daemon, startDaemon } from "./daemon.js";
 import { runDecode } from "./decode.js";
+import { JSON_VARIABLE, TRY_AGAIN, URL_VARIABLE } from "./hooks.js";
 import { listenTo } from "./linux/listen.js";
 import { runShell } from "./linux/power.js";
 import { createLog, TOPICS, type Topic } from "./log.js";
 import { askMaintenance, boardUrl, type Outcome, readDuration, showStatus } from "./operate.js";
 import { releaseLeftovers } from "./release.js";
+import { postMessage } from "./status/webhook.js";
 import { version } from "./version.js";
 
 const DONE = 0;
@@ -63,6 +65,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   if (name === "decode") return decode(rest);
   if (name === "status") return status(rest);
   if (name === "maintenance") return maintain(rest);
+  if (name === "post") return post();
 
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (!command) return refuse(name === "" ? "a command is wanted" : `there is no command ${name}`);
@@ -177,6 +180,17 @@ async function maintain(args: readonly string[]): Promise<number> {
   const url = boardUrl(host, config);
   if (typeof url === "string") return refuse(`maintenance: ${url}`);
   return tell(await askMaintenance(url, wish === "on", forSeconds, config));
+}
+
+/** Carries a message to a webhook. The daemon runs it; nobody else has to know. */
+async function post(): Promise<number> {
+  const { [URL_VARIABLE]: url, [JSON_VARIABLE]: json } = process.env;
+  if (url === undefined || json === undefined)
+    return refuse(`post: wanted ${URL_VARIABLE} and ${JSON_VARIABLE}`);
+  const posted = await postMessage(url, json);
+  if (posted.ok) return DONE;
+  process.stderr.write(`${posted.why}\n`);
+  return posted.again ? TRY_AGAIN : FAILED;
 }
 
 /** A computer that is no board itself has none, and may ask all the same. */

@@ -15,6 +15,7 @@ import { createFaults } from "./faults.js";
 import { createFrontPanel, type FrontPanel } from "./front-panel.js";
 import { createGroup, type Group, hasSuccessor, leaseSeconds, type RoleChange, settingsOf } from "./group.js";
 import { createGroups } from "./groups.js";
+import { createHooks, isAboutHooks } from "./hooks.js";
 import { createInterfaces } from "./interfaces.js";
 import { type CarpDevice, deviceName, guardCommands, LINK_GROUP, readDevice } from "./linux/carp-device.js";
 import { openSender } from "./linux/carp-socket.js";
@@ -33,6 +34,7 @@ import {
 } from "./linux/sysctl.js";
 import type { Log } from "./log.js";
 import { createMaintenance, type Maintenance } from "./maintenance.js";
+import { faultNotice, maintenanceNotice, roleNotice } from "./notice.js";
 import { createReception } from "./reception.js";
 import { readLeftover, removeLeftover, takeLock, writeLeftover } from "./runtime.js";
 import { openState, stateDirectory } from "./state.js";
@@ -86,7 +88,17 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
   const sender = openSender();
   const prefilter = createPrefilter();
   let shown: FrontPanel | undefined;
-  const faults = createFaults(log, "", () => shown?.show());
+  const faults = createFaults(log, "", (about, said) => {
+    shown?.show();
+    tellFault(about, said);
+  });
+  const hooks = createHooks({
+    configs: initial.hooks,
+    name: initial.name,
+    log,
+    faults,
+    program: thisProgram(),
+  });
   const groups = createGroups();
   const ownDigests = createOwnDigests();
   const reception = createReception({ groups, ownDigests, log, now: clock.now });
@@ -100,8 +112,12 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
     log,
     faults,
     now: clock.now,
-    onChange: () => shown?.show(),
+    onChange() {
+      shown?.show();
+      tellMaintenance();
+    },
   });
+  let told = maintenance.snapshot();
   const events: RoleChange[] = [];
   let config = initial;
   let board = boardName(config.board);
@@ -153,8 +169,10 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
       onRoleChange: (change) => {
         events.unshift(change);
         events.splice(EVENTS_KEPT);
+        hooks.tell(roleNotice(change, group.config));
         leaveNote();
       },
+      onFault: (about, said) => tellFault(about, said, group.config),
       onChange() {
         alarm.rearm();
         maintenance.watch();
@@ -291,6 +309,17 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
     faults.set("runtime", problem && `cannot keep notes for a restart: ${problem}`);
   }
 
+  function tellFault(about: string, said: string | undefined, group?: GroupConfig): void {
+    if (!isAboutHooks(about)) hooks.tell(faultNotice(about, said, group, new Date()));
+  }
+
+  function tellMaintenance(): void {
+    const before = told;
+    told = maintenance.snapshot();
+    const notice = maintenanceNotice(before, told, new Date());
+    if (notice) hooks.tell(notice);
+  }
+
   function serve(): void {
     server?.close();
     server = undefined;
@@ -380,6 +409,7 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
       if (stopping) return;
       if (!isDeepStrictEqual(before.status.listen, next.status.listen)) serve();
       takeToken();
+      hooks.reconfigure(next.hooks, next.name);
       await panel.reconfigure(next);
       log.info(`configuration read again: ${countOf(groups.size)}`);
     },
@@ -407,8 +437,14 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
       changed = {};
       removeLeftover();
       lock.release();
+      await hooks.close();
     },
   };
+}
+
+/** For what is done in a process of its own. */
+function thisProgram(): readonly string[] {
+  return [process.execPath, ...process.execArgv, ...process.argv.slice(1, 2)];
 }
 
 function countOf(groups: number): string {
