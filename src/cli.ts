@@ -9,12 +9,25 @@ import { type ParseArgsConfig, parseArgs } from "node:util";
 import { type Config, defaultConfigPath, describeProblem, readConfig } from "./config.js";
 import { type Daemon, startDaemon } from "./daemon.js";
 import { runDecode } from "./decode.js";
+import { JSON_VARIABLE, TRY_AGAIN, URL_VARIABLE } from "./hooks.js";
 import { listenTo } from "./linux/listen.js";
 import { runShell } from "./linux/power.js";
 import { createLog, TOPICS, type Topic } from "./log.js";
-import { askMaintenance, boardUrl, type Outcome, readDuration, showStatus } from "./operate.js";
+import {
+  askIdentify,
+  askMaintenance,
+  type BoardUrl,
+  boardUrl,
+  findToken,
+  type Outcome,
+  readDuration,
+  showStatus,
+} from "./operate.js";
 import { releaseLeftovers } from "./release.js";
+import type { Snapshot } from "./status/snapshot.js";
+import { postMessage } from "./status/webhook.js";
 import { version } from "./version.js";
+import { watchStatus } from "./watch.js";
 
 const DONE = 0;
 const FAILED = 1;
@@ -25,21 +38,34 @@ const START_MS = 1_500;
 /** The nicest a process can be to itself: advertisements are worth more than anything else on the board. */
 const FIRST_IN_LINE = -20;
 
+/** What `status --exit-code` ends with: success is to be master, as a script's `if` has it. */
+const EXIT_CODES: ReadonlyMap<Snapshot["role"], number> = new Map([
+  ["master", DONE],
+  ["backup", 10],
+  ["mixed", 11],
+  ["init", 12],
+]);
+
 const usage = `usage: carpio COMMAND [OPTIONS]
 
   run [--config FILE] [--debug TOPIC,...]   the daemon, in the foreground; SIGTERM hands over and
                                             leaves, SIGHUP reads the configuration again
   check [--config FILE]                     everything that is wrong with a configuration
-  status [HOST[:PORT]] [--json]             how a board stands: this one, or another
-  maintenance on|off [HOST[:PORT]] [--for 2h]
+  status [HOST[:PORT]] [--json|--watch] [--exit-code]
+                                            how a board stands: this one, or another
+  maintenance on|off [HOST[:PORT]] [--for 2h] [--token-file FILE]
                                             hand over, and stand aside until it is off again
+  identify [HOST[:PORT]] [--for 1m] [--token-file FILE]
+                                            blink, so that the board is found
   release [--config FILE]                   clean up after a daemon that died
   decode FILE.pcap|HEX|-i INTERFACE [--json] [--config FILE]
                                             what advertisements say, and why they are refused
   --version, --help
 
 FILE is /boot/carpio.toml if that exists, else /etc/carpio.toml. TOPIC is ${TOPICS.join(", ")}.
-Exit status: 0 done, 1 failed, 64 usage, 78 configuration.
+A token file's first line is what the other board's status.token_file has.
+Exit status: 0 done, 1 failed, 64 usage, 78 configuration. With --exit-code, status says the role:
+${[...EXIT_CODES].map(([role, code]) => `${code} ${role}`).join(", ")}; 1 when the board does not answer.
 `;
 
 interface Options {
@@ -63,6 +89,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   if (name === "decode") return decode(rest);
   if (name === "status") return status(rest);
   if (name === "maintenance") return maintain(rest);
+  if (name === "identify") return identify(rest);
+  if (name === "post") return post();
 
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (!command) return refuse(name === "" ? "a command is wanted" : `there is no command ${name}`);
@@ -151,17 +179,40 @@ async function release({ config: path }: Options): Promise<number> {
 }
 
 async function status(args: readonly string[]): Promise<number> {
-  const read = readArguments(args, { json: { type: "boolean", default: false } });
+  const flag = { type: "boolean", default: false } as const;
+  const read = readArguments(args, { json: flag, watch: flag, "exit-code": flag });
   if (typeof read === "string") return refuse(`status: ${read}`);
+  const { json, watch, "exit-code": exitCode } = read.values;
+  if (watch && (json || exitCode))
+    return refuse(`status: --watch goes without --${json ? "json" : "exit-code"}`);
   const [host, extra] = read.positionals;
   if (extra !== undefined) return refuse(`status: found ${extra} after the host, wanted nothing`);
   const url = boardUrl(host, configThere(read.values["config"]));
   if (typeof url === "string") return refuse(`status: ${url}`);
-  return tell(await showStatus(url, read.values["json"] === true));
+  if (watch) return watchBoard(url);
+  const outcome = await showStatus(url, json === true);
+  const told = tell(outcome);
+  return exitCode && outcome.role !== undefined ? (EXIT_CODES.get(outcome.role) ?? FAILED) : told;
+}
+
+/** Until somebody ends it, or reads no more. */
+async function watchBoard(board: BoardUrl): Promise<number> {
+  const { stdout } = process;
+  const ended = new AbortController();
+  const end = () => ended.abort();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, end);
+  stdout.on("error", end);
+  const screen = {
+    write: (text: string) => void stdout.write(text),
+    // A serial line does not know how large its terminal is.
+    size: () => (stdout.isTTY ? { columns: stdout.columns || 80, rows: stdout.rows || 24 } : undefined),
+  };
+  await watchStatus(board, { screen, signal: ended.signal });
+  return DONE;
 }
 
 async function maintain(args: readonly string[]): Promise<number> {
-  const read = readArguments(args, { for: { type: "string" } });
+  const read = readArguments(args, { for: { type: "string" }, "token-file": { type: "string" } });
   if (typeof read === "string") return refuse(`maintenance: ${read}`);
   const [wish, host, extra] = read.positionals;
   if (wish !== "on" && wish !== "off")
@@ -173,10 +224,46 @@ async function maintain(args: readonly string[]): Promise<number> {
     const wanted = wish === "off" ? "it with on alone" : "a time such as 90s, 30m, 2h or 1d, a week at most";
     return refuse(`maintenance: --for: found ${forText}, wanted ${wanted}`);
   }
-  const config = configThere(read.values["config"]);
-  const url = boardUrl(host, config);
-  if (typeof url === "string") return refuse(`maintenance: ${url}`);
-  return tell(await askMaintenance(url, wish === "on", forSeconds, config));
+  return askWithToken("maintenance", host, read.values, (board, token) =>
+    askMaintenance(board, wish === "on", forSeconds, token),
+  );
+}
+
+async function identify(args: readonly string[]): Promise<number> {
+  const read = readArguments(args, { for: { type: "string" }, "token-file": { type: "string" } });
+  if (typeof read === "string") return refuse(`identify: ${read}`);
+  const [host, extra] = read.positionals;
+  if (extra !== undefined) return refuse(`identify: found ${extra} after the host, wanted nothing`);
+  const forText = read.values["for"];
+  const forSeconds = typeof forText === "string" ? readDuration(forText) : undefined;
+  if (forText !== undefined && forSeconds === undefined)
+    return refuse(`identify: --for: found ${forText}, wanted a time such as 30s or 5m`);
+  return askWithToken("identify", host, read.values, (board, token) => askIdentify(board, forSeconds, token));
+}
+
+async function askWithToken(
+  command: string,
+  host: string | undefined,
+  values: Values,
+  ask: (board: BoardUrl, token: string | undefined) => Promise<Outcome>,
+): Promise<number> {
+  const config = configThere(values["config"]);
+  const board = boardUrl(host, config);
+  if (typeof board === "string") return refuse(`${command}: ${board}`);
+  const tokenFile = values["token-file"];
+  const found = findToken(typeof tokenFile === "string" ? tokenFile : undefined, config);
+  return tell(found.ok ? await ask(board, found.token) : found);
+}
+
+/** Carries a message to a webhook. The daemon runs it; nobody else has to know. */
+async function post(): Promise<number> {
+  const { [URL_VARIABLE]: url, [JSON_VARIABLE]: json } = process.env;
+  if (url === undefined || json === undefined)
+    return refuse(`post: wanted ${URL_VARIABLE} and ${JSON_VARIABLE}`);
+  const posted = await postMessage(url, json);
+  if (posted.ok) return DONE;
+  process.stderr.write(`${posted.why}\n`);
+  return posted.again ? TRY_AGAIN : FAILED;
 }
 
 /** A computer that is no board itself has none, and may ask all the same. */

@@ -15,8 +15,7 @@ import { isPath } from "./config/notation.js";
 import type { Fault, Problem } from "./config/problem.js";
 import { repeats } from "./config/repeats.js";
 import { contradictions, oddities } from "./config/rules.js";
-import { type FileTable, type GroupTable, TABLES } from "./config/schema.js";
-
+import { type FileTable, type GroupTable, type Happening, type HookTable, TABLES } from "./config/schema.js";
 import { type ReadSecret, readKeys } from "./config/secrets.js";
 import { checkValues } from "./config/sketch.js";
 import { readText } from "./config/text-file.js";
@@ -33,6 +32,7 @@ export interface Config {
   readonly maintenance: { readonly advskew: number };
   readonly status: StatusConfig;
   readonly panel: PanelConfig;
+  readonly hooks: readonly HookConfig[];
 }
 
 /** One `[[carp]]` table: a vhid on an interface. */
@@ -77,6 +77,14 @@ export interface PanelConfig {
   readonly driver: Driver | undefined;
   /** What a press of five seconds ends with, for a shell; `undefined`: with the handover. */
   readonly powerOff: string | undefined;
+}
+
+/** One `[[hook]]` table: whom to tell, and of what. */
+export interface HookConfig {
+  /** A program with its arguments, or where to POST. */
+  readonly call: { readonly run: readonly string[] } | { readonly url: string };
+  readonly on: readonly Happening[];
+  readonly timeoutSeconds: number;
 }
 
 export type Parsed =
@@ -147,6 +155,7 @@ export function defaultConfigPath(exists: (path: string) => boolean = existsSync
 }
 
 export { describeProblem } from "./config/problem.js";
+export type { Happening } from "./config/schema.js";
 
 /** What a group's digests are made of. */
 export function signatureOf({ key, addresses, compat }: GroupConfig): Signature {
@@ -163,7 +172,12 @@ function toConfig(file: FileTable, keys: readonly Uint8Array[], hostname: string
     maintenance: file.maintenance,
     status: { listen: listen === "off" ? undefined : listen, tokenFile, names, peers },
     panel: { driver: file.panel.driver, powerOff: file.panel.power_off || undefined },
+    hooks: file.hook.map(toHook),
   };
+}
+
+function toHook({ run = [], url, on, timeout_seconds: timeoutSeconds }: HookTable): HookConfig {
+  return { call: url === undefined ? { run } : { url }, on, timeoutSeconds };
 }
 
 function toGroup(group: GroupTable, key: Uint8Array): GroupConfig {

@@ -15,6 +15,7 @@ import { createFaults } from "./faults.js";
 import { createFrontPanel, type FrontPanel } from "./front-panel.js";
 import { createGroup, type Group, hasSuccessor, leaseSeconds, type RoleChange, settingsOf } from "./group.js";
 import { createGroups } from "./groups.js";
+import { createHooks, isAboutHooks } from "./hooks.js";
 import { createIdentify } from "./identify.js";
 import { createInterfaces } from "./interfaces.js";
 import { type CarpDevice, deviceName, guardCommands, LINK_GROUP, readDevice } from "./linux/carp-device.js";
@@ -34,6 +35,7 @@ import {
 } from "./linux/sysctl.js";
 import type { Log } from "./log.js";
 import { createMaintenance, type Maintenance } from "./maintenance.js";
+import { faultNotice, maintenanceNotice, roleNotice } from "./notice.js";
 import { createReception } from "./reception.js";
 import { readLeftover, removeLeftover, takeLock, writeLeftover } from "./runtime.js";
 import { openState, stateDirectory } from "./state.js";
@@ -94,7 +96,17 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
     shown?.show();
     server?.changed();
   };
-  const faults = createFaults(log, "", showAll);
+  const faults = createFaults(log, "", (about, said) => {
+    showAll();
+    tellFault(about, said);
+  });
+  const hooks = createHooks({
+    configs: initial.hooks,
+    name: initial.name,
+    log,
+    faults,
+    program: thisProgram(),
+  });
   const identify = createIdentify(log, showAll);
   const groups = createGroups();
   const ownDigests = createOwnDigests();
@@ -109,8 +121,12 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
     log,
     faults,
     now: clock.now,
-    onChange: showAll,
+    onChange() {
+      showAll();
+      tellMaintenance();
+    },
   });
+  let told = maintenance.snapshot();
   const events: RoleChange[] = [];
   let config = initial;
   let board = boardName(config.board);
@@ -161,8 +177,10 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
       onRoleChange: (change) => {
         events.unshift(change);
         events.splice(EVENTS_KEPT);
+        hooks.tell(roleNotice(change, group.config));
         leaveNote();
       },
+      onFault: (about, said) => tellFault(about, said, group.config),
       onChange() {
         alarm.rearm();
         maintenance.watch();
@@ -299,6 +317,17 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
     faults.set("runtime", problem && `cannot keep notes for a restart: ${problem}`);
   }
 
+  function tellFault(about: string, said: string | undefined, group?: GroupConfig): void {
+    if (!isAboutHooks(about)) hooks.tell(faultNotice(about, said, group, new Date()));
+  }
+
+  function tellMaintenance(): void {
+    const before = told;
+    told = maintenance.snapshot();
+    const notice = maintenanceNotice(before, told, new Date());
+    if (notice) hooks.tell(notice);
+  }
+
   function serve(): void {
     server?.close();
     server = undefined;
@@ -408,6 +437,7 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
       if (stopping) return;
       if (!isDeepStrictEqual(before.status.listen, next.status.listen)) serve();
       takeToken();
+      hooks.reconfigure(next.hooks, next.name);
       await panel.reconfigure(next);
       log.info(`configuration read again: ${countOf(groups.size)}`);
     },
@@ -436,8 +466,14 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
       changed = {};
       removeLeftover();
       lock.release();
+      await hooks.close();
     },
   };
+}
+
+/** For what is done in a process of its own. */
+function thisProgram(): readonly string[] {
+  return [process.execPath, ...process.execArgv, ...process.argv.slice(1, 2)];
 }
 
 function countOf(groups: number): string {

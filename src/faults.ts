@@ -11,8 +11,10 @@ export interface Faults {
   set(about: string, said: string | undefined): void;
 }
 
+export type OnFault = (about: string, said: string | undefined) => void;
+
 /** `subject` opens every line in the log. */
-export function createFaults(log: Log, subject = "", onChange: () => void = () => {}): Faults {
+export function createFaults(log: Log, subject = "", onChange: OnFault = () => {}): Faults {
   const all = new Map<string, string>();
   return {
     all,
@@ -25,7 +27,7 @@ export function createFaults(log: Log, subject = "", onChange: () => void = () =
         all.set(about, said);
         log.warn(`${subject}${said}`);
       }
-      onChange();
+      onChange(about, said);
     },
   };
 }

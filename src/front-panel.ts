@@ -8,6 +8,7 @@ import { lastHeard } from "./carp/vhost.js";
 import type { Config } from "./config.js";
 import type { Faults } from "./faults.js";
 import type { Group } from "./group.js";
+import { isAboutHooks } from "./hooks.js";
 import type { Identify } from "./identify.js";
 import type { Maintenance } from "./maintenance.js";
 import type { View } from "./panel/lamp.js";
@@ -41,8 +42,8 @@ export interface FrontPanelOptions {
 
 /** Many groups may change in one turn of the loop, and a lamp can wait for some milliseconds. */
 const SHOW_MS = 10;
-/** Not worth a red lamp: everything works without it. */
-const MINOR = "prefilter";
+/** Not worth a red lamp: the board serves as well without them. */
+const isMinor = (about: string): boolean => about === "prefilter" || isAboutHooks(about);
 
 export function createFrontPanel(options: FrontPanelOptions): FrontPanel {
   const { groups, faults, maintenance, identify, onPowerOff } = options;
@@ -70,7 +71,7 @@ export function createFrontPanel(options: FrontPanelOptions): FrontPanel {
       master: vhost.role === "backup" ? (lastHeard(vhost) ?? null) : null,
     }));
     const own = [...groups].flatMap((group) => [...group.faults.values()]);
-    const all = [...faults.all].filter(([about]) => about !== MINOR).map(([, said]) => said);
+    const all = [...faults.all].filter(([about]) => !isMinor(about)).map(([, said]) => said);
     return {
       role: overallRole(carp.map(({ role }) => role)),
       carp,

@@ -22,7 +22,7 @@ import {
   type VirtualHost,
 } from "./carp/vhost.js";
 import { type GroupConfig, signatureOf } from "./config.js";
-import { createFaults } from "./faults.js";
+import { createFaults, type OnFault } from "./faults.js";
 import type { Sender } from "./linux/carp-socket.js";
 import type { Holder } from "./linux/holder.js";
 import type { Log } from "./log.js";
@@ -63,6 +63,7 @@ export interface GroupOptions {
   readonly onRoleChange: (change: RoleChange) => void;
   /** It cannot send, or can again (0): a reason for all groups of this board to be less eager. */
   readonly onSending: (reason: string, advskew: number) => void;
+  readonly onFault: OnFault;
   /** State or deadline may be other than before. */
   readonly onChange: () => void;
 }
@@ -150,7 +151,10 @@ export function createGroup(options: GroupOptions): Group {
     foreign: 0,
   };
   const name = `carp ${config.vhid} on ${config.interface}`;
-  const faults = createFaults(log, `${name}: `, options.onChange);
+  const faults = createFaults(log, `${name}: `, (about, said) => {
+    options.onFault(about, said);
+    options.onChange();
+  });
 
   const handle = (event: VhostEvent): void => {
     const before = vhost;

@@ -1,9 +1,9 @@
 /**
- * The commands that ask a board, this one or another, over HTTP: `status` and
- * `maintenance`.
+ * The commands that ask a board, this one or another, over HTTP: `status`,
+ * `maintenance` and `identify`. What is shown again and again is for watch.ts.
  */
 import type { Config } from "./config.js";
-import { askStatus, postMaintenance } from "./status/client.js";
+import { askStatus, postIdentify, postMaintenance, type Refused, type Reply } from "./status/client.js";
 import { LONGEST_MAINTENANCE_SECONDS } from "./status/maintenance-wish.js";
 import type { GroupSnapshot, MaintenanceSnapshot, Snapshot } from "./status/snapshot.js";
 import { readToken } from "./token.js";
@@ -11,6 +11,10 @@ import { readToken } from "./token.js";
 /** What came of a command: text for standard output, or what stood in the way. */
 export type Outcome =
   | { readonly ok: true; readonly text: string }
+  | { readonly ok: false; readonly why: string };
+
+type Found =
+  | { readonly ok: true; readonly token: string | undefined }
   | { readonly ok: false; readonly why: string };
 
 export interface BoardUrl {
@@ -23,6 +27,7 @@ const DEFAULT_PORT = 8080;
 const STATUS_MS = 5_000;
 /** A handover with nobody there to take over, and a slow disc before it. */
 const MAINTENANCE_MS = 10_000;
+const CHANGES_SHOWN = 5;
 const UNITS: { readonly [unit: string]: number } = { s: 1, m: 60, h: 3600, d: 86_400 };
 
 /** `HOST`, `HOST:PORT`, `[IPV6]:PORT`; nothing means the board itself, where its configuration has it listen. */
@@ -49,28 +54,72 @@ export function readDuration(text: string): number | undefined {
   return seconds >= 1 && seconds <= LONGEST_MAINTENANCE_SECONDS ? seconds : undefined;
 }
 
-export async function showStatus({ url, name }: BoardUrl, json: boolean): Promise<Outcome> {
-  const reply = await askStatus(url, { deadlineMs: STATUS_MS });
-  if (!reply.ok) return { ok: false, why: `${name}: ${reply.why}` };
-  return { ok: true, text: json ? `${JSON.stringify(reply.body, null, 2)}\n` : statusTable(reply.body) };
+/** The first that there is: what `--token-file` names, or what the configuration does. A file with neither shows no token. */
+export function findToken(option: string | undefined, config: Config | undefined): Found {
+  if (option !== undefined) {
+    const read = readToken(option, "--token-file");
+    return "token" in read ? { ok: true, token: read.token } : { ok: false, why: read.problem };
+  }
+  const { tokenFile } = config?.status ?? {};
+  const read = tokenFile === undefined ? undefined : readToken(tokenFile);
+  return { ok: true, token: read && "token" in read ? read.token : undefined };
+}
+
+export function askBoard({ url }: BoardUrl): Promise<Reply<Snapshot>> {
+  return askStatus(url, { deadlineMs: STATUS_MS });
+}
+
+export async function showStatus(
+  board: BoardUrl,
+  json: boolean,
+): Promise<Outcome & { role?: Snapshot["role"] }> {
+  const reply = await askBoard(board);
+  if (!reply.ok) return { ok: false, why: `${board.name}: ${tame(reply.why)}` };
+  const { body } = reply;
+  const text = json ? `${JSON.stringify(body, null, 2)}\n` : statusTable(body, new Date());
+  return { ok: true, text, role: body.role };
 }
 
 export async function askMaintenance(
-  { url, name }: BoardUrl,
+  board: BoardUrl,
   on: boolean,
   forSeconds: number | undefined,
-  config: Config | undefined,
+  token: string | undefined,
 ): Promise<Outcome> {
-  const { tokenFile } = config?.status ?? {};
-  const read = tokenFile === undefined ? undefined : readToken(tokenFile);
-  const token = read && "token" in read ? read.token : undefined;
+  const { url, name } = board;
   const reply = await postMaintenance(url, { on, forSeconds }, token, { deadlineMs: MAINTENANCE_MS });
-  if (!reply.ok) return { ok: false, why: `${name}: ${reply.why}` };
+  if (!reply.ok) return refused(board, reply, "maintenance");
   const { handover } = reply.body;
   if (handover.state === "no-taker") {
     return { ok: false, why: `${name}: nobody took over, so it still serves: do not unplug it` };
   }
-  return { ok: true, text: `${name}: ${maintenanceWords(reply.body)}\n` };
+  return { ok: true, text: `${name}: ${tame(maintenanceWords(reply.body))}\n` };
+}
+
+export async function askIdentify(
+  board: BoardUrl,
+  forSeconds: number | undefined,
+  token: string | undefined,
+): Promise<Outcome> {
+  const reply = await postIdentify(board.url, forSeconds, token, { deadlineMs: STATUS_MS });
+  if (!reply.ok) return refused(board, reply, "identify");
+  return { ok: true, text: `${board.name}: all its lamps blink until ${tame(reply.body.identify.until)}\n` };
+}
+
+/** What a refusal means for somebody at a command line. */
+async function refused(board: BoardUrl, { why, status }: Refused, command: string): Promise<Outcome> {
+  const { name } = board;
+  if (status === 401) return { ok: false, why: `${name}: ${tame(why)} (--token-file FILE)` };
+  if (status === 404 || status === 405) {
+    const asked = await askBoard(board);
+    if (asked.ok) {
+      return {
+        ok: false,
+        why: `${name}: carpio ${tame(asked.body.version)} runs there, which has no ${command}`,
+      };
+    }
+  }
+  return { ok: false, why: `${name}: ${tame(why)}` };
 }
 
 /** What the lamps say, in words. */
@@ -86,29 +135,61 @@ function maintenanceWords({ on, until, handover }: MaintenanceSnapshot): string 
   return `maintenance is on${end}; ${handover.state}: do not unplug`;
 }
 
-function statusTable(snapshot: Snapshot): string {
+/** How a board stands, for somebody who was woken by it: what is wrong first, then who serves, then how it came. */
+export function statusTable(snapshot: Snapshot, now: Date): string {
   const { name, role, board, version, maintenance, demotion, carp, faults } = snapshot;
-  const reasons = demotion.reasons.length > 0 ? `demoted: ${demotion.reasons.join(", ")}\n` : "";
-  const head = `${name}: ${role} (carpio ${version} on ${board})\n${maintenanceWords(maintenance)}\n${reasons}`;
-  const rows = [
-    ["vhid", "interface", "role", "addresses", "master", "why"],
-    ...carp.map((group) => [
-      String(group.vhid),
-      group.interface,
-      group.role,
-      group.addresses.join(" "),
-      masterOf(group),
-      group.why,
+  const lines = [
+    `${name}: ${role} (carpio ${version} on ${board})`,
+    ...faults.map((fault) => `fault: ${fault}`),
+    maintenanceWords(maintenance),
+    ...(demotion.reasons.length > 0 ? [`demoted: ${demotion.reasons.join(", ")}`] : []),
+    ...aligned([
+      ["vhid", "interface", "role", "for", "addresses", "master", "why"],
+      ...carp.map((group) => rowOf(group, now)),
     ]),
+    ...historyOf(snapshot.events),
   ];
+  return lines.map((line) => `${tame(line)}\n`).join("");
+}
+
+function rowOf(group: GroupSnapshot, now: Date): readonly string[] {
+  const { vhid, interface: name, role, since, addresses, why } = group;
+  return [String(vhid), name, role, span(since, now), addresses.join(" "), masterOf(group), why];
+}
+
+function aligned(rows: readonly (readonly string[])[]): readonly string[] {
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  const lines = rows.map((row) =>
-    row
-      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-      .join("  ")
-      .trimEnd(),
-  );
-  return [head, ...lines.map((line) => `${line}\n`), ...faults.map((fault) => `fault: ${fault}\n`)].join("");
+  const padded = (row: readonly string[]) => row.map((cell, i) => cell.padEnd(widths[i] ?? 0));
+  return rows.map((row) => padded(row).join("  ").trimEnd());
+}
+
+/** The latest changes. What answers may be no board of ours, or an old one. */
+function historyOf(events: Snapshot["events"] | undefined): readonly string[] {
+  if (!Array.isArray(events) || events.length === 0) return [];
+  const rows = events.slice(0, CHANGES_SHOWN).map((event: Snapshot["events"][number]) => {
+    const { at, vhid, interface: name, from, to, why } = event;
+    return [String(at), `vhid ${vhid} on ${name}`, `${from} -> ${to}`, String(why)];
+  });
+  return ["latest changes:", ...aligned(rows).map((line) => `  ${line}`)];
+}
+
+/** How long ago something was, in its two largest units; nothing of a moment that is none, or that is to come. */
+export function span(since: string, now: Date): string {
+  const seconds = Math.floor((now.getTime() - Date.parse(since)) / 1000);
+  if (!(seconds >= 0)) return "";
+  const [minutes, hours, days] = [60, 3600, 86_400].map((unit) => Math.floor(seconds / unit)) as [
+    number,
+    number,
+    number,
+  ];
+  if (days > 0) return `${days} d ${hours % 24} h`;
+  if (hours > 0) return `${hours} h ${minutes % 60} min`;
+  return minutes > 0 ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
+}
+
+/** A terminal obeys what it is shown, and what it is shown here came over the network. */
+export function tame(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "\u{fffd}");
 }
 
 function masterOf({ role, master }: GroupSnapshot): string {

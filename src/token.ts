@@ -4,14 +4,17 @@
  */
 import { readText } from "./config/text-file.js";
 
-/** The token, or a sentence about what was found instead. */
-export function readToken(path: string): { readonly token: string } | { readonly problem: string } {
+/** The token, or a sentence about what was found instead; `key` is what named the file. */
+export function readToken(
+  path: string,
+  key = "status.token_file",
+): { readonly token: string } | { readonly problem: string } {
   const read = readText(path);
   const token = "text" in read ? read.text.replace(/\r?\n.*/s, "").trim() : "";
   if (/^[\x20-\x7e]+$/.test(token)) return { token };
   const odd = token === "" ? "nothing on its first line" : "a character that HTTP cannot carry";
   const found = "found" in read ? read.found : odd;
   return {
-    problem: `status.token_file: ${path}: found ${found}, wanted a file whose first line is the token`,
+    problem: `${key}: ${path}: found ${found}, wanted a file whose first line is the token`,
   };
 }

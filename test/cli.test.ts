@@ -2,11 +2,15 @@
  * The command line as a shell sees it: what it prints, and its exit status.
  */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { text } from "node:stream/consumers";
+import { after, before, type TestContext, test } from "node:test";
 
 const MAIN = join(import.meta.dirname, "../src/main.js");
 const GOOD_GROUP =
@@ -35,6 +39,17 @@ const usages = [
   { args: ["check", "--colour"], says: /check: .*--colour/ },
   { args: ["run", "--debug", "carp,nonsense"], says: /--debug: found nonsense, wanted some of carp, / },
   { args: ["decode"], says: /usage: carpio decode/ },
+  { args: ["status", "--watch", "--json"], says: /status: --watch goes without --json/ },
+  { args: ["status", "--watch", "--exit-code"], says: /status: --watch goes without --exit-code/ },
+  { args: ["status", "left", "right"], says: /status: found right after the host, wanted nothing/ },
+  { args: ["identify", "left", "right"], says: /identify: found right after the host, wanted nothing/ },
+  { args: ["identify", "--for", "1y"], says: /identify: --for: found 1y, wanted a time such as 30s or 5m/ },
+  {
+    args: ["identify", "http://left"],
+    says: /identify: HOST: found http:\/\/left, wanted a name or an address/,
+  },
+  { args: ["maintenance", "on", "--token-file"], says: /maintenance: .*--token-file/ },
+  { args: ["post"], says: /post: wanted CARPIO_URL and CARPIO_JSON/ },
 ];
 for (const { args, says } of usages) {
   test(`carpio ${args.join(" ")}: a usage error, status 64, and how it is meant`, () => {
@@ -80,3 +95,64 @@ test("a file that is not there is named, with status 78", () => {
   assert.equal(status, 78);
   assert.match(stderr, /nosuch\.toml: found no such file/);
 });
+
+// biome-ignore format: one board a line
+const exits: { board: string; answer: object | undefined; without: number; with: number }[] = [
+  { board: "is master", answer: { role: "master" }, without: 0, with: 0 },
+  { board: "is backup", answer: { role: "backup" }, without: 0, with: 10 },
+  { board: "is master of some groups", answer: { role: "mixed" }, without: 0, with: 11 },
+  { board: "has not begun", answer: { role: "init" }, without: 0, with: 12 },
+  { board: "is in a role that nobody knows", answer: { role: "constructor" }, without: 0, with: 1 },
+  { board: "is no board", answer: { carp: 7 }, without: 1, with: 1 },
+  { board: "does not answer", answer: undefined, without: 1, with: 1 },
+];
+for (const { board, answer, ...statuses } of exits) {
+  test(`status of a board that ${board}: ${statuses.without}, and with --exit-code ${statuses.with}`, async (t) => {
+    const port = await serve(t, answer && { ...snapshot, ...answer });
+    const plain = await carpioMeanwhile("status", `127.0.0.1:${port}`);
+    const coded = await carpioMeanwhile("status", `127.0.0.1:${port}`, "--exit-code");
+    assert.deepEqual([plain.status, coded.status], [statuses.without, statuses.with]);
+    assert.deepEqual([coded.stdout, coded.stderr], [plain.stdout, plain.stderr]);
+  });
+}
+
+test("a token file that is not there: status 1, and why", () => {
+  const { status, stderr } = carpio("identify", "127.0.0.1:1", "--token-file", join(folder, "nosuch"));
+  assert.equal(status, 1);
+  assert.match(stderr, /^carpio: --token-file: .*nosuch: found no such file or directory/);
+});
+
+const snapshot = {
+  name: "left",
+  version: "0.1.0",
+  board: "none",
+  maintenance: { on: false, since: null, until: null, handover: { state: "none", to: null, tookMs: null } },
+  demotion: { advskew: 0, reasons: [] },
+  carp: [],
+  faults: [],
+};
+
+/** A port on which a board answers; without an answer nobody listens there. */
+async function serve(t: TestContext, answer: object | undefined): Promise<number> {
+  const server = createServer((_request, response) => {
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify(answer));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  if (answer) t.after(() => server.close());
+  else await once(server.close(), "close");
+  return port;
+}
+
+/** While this process answers it. */
+async function carpioMeanwhile(...args: readonly string[]) {
+  const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder });
+  const [stdout, stderr, [status]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, "exit"),
+  ]);
+  return { status, stdout, stderr };
+}

@@ -11,11 +11,13 @@ import fc from "fast-check";
 import { stringify } from "smol-toml";
 import { keyOfPassphrase } from "../src/carp/digest.js";
 import { DRIVERS } from "../src/config/board-schema.js";
+import { HAPPENINGS } from "../src/config/schema.js";
 import {
   type Config,
   defaultConfigPath,
   describeProblem,
   type GroupConfig,
+  type HookConfig,
   type Parsed,
   parseConfig,
   readConfig,
@@ -208,7 +210,7 @@ rules("keys", [
     why: "an unknown table",
     toml: "\n[lamps]\n",
     says: [
-      "f:2: lamps: found a key that means nothing here, wanted one of name, board, carp, maintenance, status, panel",
+      "f:2: lamps: found a key that means nothing here, wanted one of name, board, carp, maintenance, status, panel, hook",
     ],
   },
   {
@@ -234,7 +236,7 @@ rules("keys", [
     toml: '"a\\nb" = 1\n',
     says: [
       'f:1: "a\\nb": found a key that means nothing here, ' +
-        "wanted one of name, board, carp, maintenance, status, panel",
+        "wanted one of name, board, carp, maintenance, status, panel, hook",
     ],
   },
   {
@@ -647,6 +649,100 @@ rules("compat", [
   },
 ]);
 
+const hook = (...lines: readonly string[]) => ["[[hook]]", ...lines, ""].join("\n");
+const runShape = 'wanted the program and its arguments in a list, such as ["/usr/local/bin/notify", "left"]';
+const happeningShape = 'a list of "master", "backup", "init", "maintenance" or "fault"';
+const webhook = 'url = "https://hooks.example.org/x"';
+rules("hook", [
+  {
+    why: "neither a program nor a URL",
+    toml: hook('on = ["master"]'),
+    says: ["f:1: hook[0]: found neither run nor url, wanted one of run and url"],
+  },
+  {
+    why: "both, on the line of the second",
+    toml: hook('run = ["/bin/true"]', webhook),
+    says: ["f:3: hook[0].url: found url beside run, wanted one of run and url"],
+  },
+  {
+    why: "a command for a shell",
+    toml: hook('run = "/usr/local/bin/notify left"'),
+    says: [`f:2: hook[0].run: found "/usr/local/bin/notify left", ${runShape}`],
+  },
+  {
+    why: "no program at all",
+    toml: hook("run = []"),
+    says: [`f:2: hook[0].run: found an empty list, ${runShape}`],
+  },
+  {
+    why: "an argument that is no text",
+    toml: hook('run = ["/bin/true", 7]'),
+    says: [`f:2: hook[0].run[1]: found 7, ${runShape}`],
+  },
+  {
+    why: "an argument of two lines",
+    toml: hook('run = ["/bin/true", "a\\nb"]'),
+    says: ['f:2: hook[0].run[1]: found "a\\nb", wanted a text on one line'],
+  },
+  {
+    why: "a program that would be looked for",
+    toml: hook('run = ["notify"]'),
+    says: ['f:2: hook[0].run[0]: found "notify", wanted the whole path of a program, from / on'],
+  },
+  ...["hooks.example.org/x", "ftp://hooks.example.org/x", "https://", "https:///x"].map((url) => ({
+    why: `${url} is nowhere to POST, and is not shown`,
+    toml: hook(`url = "${url}"`),
+    says: [`f:2: hook[0].url: found ${url.length} bytes, wanted a URL that begins with https:// or http://`],
+  })),
+  {
+    why: "something that never happens",
+    toml: hook(webhook, 'on = ["master", "slave"]'),
+    says: ['f:3: hook[0].on[1]: found "slave", wanted "master", "backup", "init", "maintenance" or "fault"'],
+  },
+  {
+    why: "of nothing",
+    toml: hook(webhook, "on = []"),
+    says: [`f:3: hook[0].on: found an empty list, wanted ${happeningShape}`],
+  },
+  {
+    why: "of one thing without a list",
+    toml: hook(webhook, 'on = "master"'),
+    says: [`f:3: hook[0].on: found "master", wanted ${happeningShape}`],
+  },
+  {
+    why: "of one thing twice, though another hook may have it as well",
+    toml: hook(webhook, 'on = ["fault"]') + hook(webhook, 'on = ["fault", "fault"]'),
+    says: ["f:6: hook[1].on[1]: found fault again, as in hook[1].on[0] on line 6, wanted each once"],
+  },
+  ...["0", "301", "1.5", '"10s"'].map((seconds) => ({
+    why: `a timeout of ${seconds}`,
+    toml: hook(webhook, `timeout_seconds = ${seconds}`),
+    says: [`f:3: hook[0].timeout_seconds: found ${seconds}, wanted a whole number from 1 to 300`],
+  })),
+  {
+    why: "an unknown key",
+    toml: hook(webhook, "timeout = 5"),
+    says: [
+      "f:3: hook[0].timeout: found a key that means nothing here, wanted one of run, url, on, timeout_seconds",
+    ],
+  },
+  {
+    why: "a key that slipped elsewhere",
+    toml: "[panel]\ntimeout_seconds = 5\n",
+    says: ["f:2: panel.timeout_seconds: found a key that means nothing here, wanted it in [[hook]]"],
+  },
+  {
+    why: "one bracket",
+    toml: `[hook]\n${webhook}\n`,
+    says: ["f:1: hook: found a table, wanted [[hook]], with two brackets, for each program or URL"],
+  },
+  {
+    why: "more than there are shells for",
+    toml: hook(webhook).repeat(9),
+    says: ["f:1: hook: found a list, wanted at most 8 of them"],
+  },
+]);
+
 const listenShape = "wanted host:port, such as 0.0.0.0:8080 or [::]:8080, or none";
 const nameShape = 'wanted a host name, such as "left.example.org"';
 const urlShape = "wanted http://HOST:PORT and nothing after it, such as http://192.0.2.3:8080";
@@ -885,6 +981,14 @@ const left: Config = {
     peers: ["http://192.0.2.3:8080"],
   },
   panel: { driver: "onoff", powerOff: "poweroff" },
+  hooks: [
+    { call: { run: ["/usr/local/bin/notify", "operators"] }, on: HAPPENINGS, timeoutSeconds: 10 },
+    {
+      call: { url: "https://hooks.example.org/carpio?token=open-sesame" },
+      on: ["master", "fault"],
+      timeoutSeconds: 10,
+    },
+  ],
 };
 
 test("the example of the documents", () => {
@@ -907,7 +1011,7 @@ test("what is not written has the defaults of the example", () => {
   const config = configOf(parse(group({ addresses: both })));
   const status = { ...left.status, tokenFile: undefined, names: [], peers: [] };
   const panel = { ...left.panel, driver: undefined };
-  assert.deepEqual(config, { ...left, name: "box", status, panel });
+  assert.deepEqual(config, { ...left, name: "box", status, panel, hooks: [] });
 });
 
 test("several problems at once, in the order of the file", () => {
@@ -1114,7 +1218,7 @@ test("a good file with some characters changed never throws and never shows the 
     fc.property(edit, ({ at, remove, insert }) => {
       const parsed = answers(full.slice(0, at) + insert + full.slice(at + remove));
       const said = [...problemsOf(parsed), ...warningsOf(parsed)].join("\n");
-      assert.doesNotMatch(said, /mekmit|digoat/);
+      assert.doesNotMatch(said, /mekmit|digoat|sesame/);
     }),
     { numRuns: 3000 },
   );
@@ -1164,6 +1268,19 @@ const anyGroup = fc.record({
   demote: fc.constantFrom("advskew" as const, "byte" as const),
   lladdr: fc.option(fc.uint8Array({ minLength: 6, maxLength: 6 }), { nil: undefined }),
 });
+const anyHook: fc.Arbitrary<HookConfig> = fc.record(
+  {
+    call: fc.oneof(
+      fc
+        .array(fc.stringMatching(/^[ -~]{0,20}$/), { maxLength: 3 })
+        .map((rest) => ({ run: ["/bin/notify", ...rest] })),
+      fc.webUrl({ validSchemes: ["http", "https"] }).map((url) => ({ url: new URL(url).href })),
+    ),
+    on: fc.subarray([...HAPPENINGS], { minLength: 1 }),
+    timeoutSeconds: fc.integer({ min: 1, max: 300 }),
+  },
+  { noNullPrototype: true },
+);
 const anyConfig = fc
   .record({
     name: fc.stringMatching(/^[ -~]{1,63}$/).filter((name) => name.trim() !== ""),
@@ -1172,8 +1289,9 @@ const anyConfig = fc
     port: fc.option(fc.integer({ min: 1, max: 65535 }), { nil: undefined }),
     driver: fc.constantFrom(undefined, ...DRIVERS),
     powerOff: fc.option(fc.stringMatching(/^[ -~]{1,40}$/), { nil: undefined }),
+    hooks: fc.array(anyHook, { maxLength: 3 }),
   })
-  .map(({ name, groups, raised, port, ...panel }): Config => {
+  .map(({ name, groups, raised, port, hooks, ...panel }): Config => {
     const listen = port === undefined ? undefined : { host: "::1", port };
     return {
       name,
@@ -1187,6 +1305,7 @@ const anyConfig = fc
         peers: ["http://192.0.2.3:8080"],
       },
       panel,
+      hooks,
     };
   });
 
@@ -1214,7 +1333,7 @@ function groupFrom(from: Ingredients, i: number): GroupConfig {
   };
 }
 
-function write({ name, board, groups, maintenance, status, panel }: Config): string {
+function write({ name, board, groups, maintenance, status, panel, hooks }: Config): string {
   const { listen, tokenFile } = status;
   return stringify({
     name,
@@ -1244,6 +1363,7 @@ function write({ name, board, groups, maintenance, status, panel }: Config): str
       power_off: panel.powerOff ?? "",
       ...(panel.driver === undefined ? {} : { driver: panel.driver }),
     },
+    hook: hooks.map(({ call, on, timeoutSeconds }) => ({ ...call, on, timeout_seconds: timeoutSeconds })),
   });
 }
 

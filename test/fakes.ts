@@ -62,6 +62,7 @@ export function fakeGroup(
     now,
     onSigned: ignore,
     onRoleChange: ignore,
+    onFault: ignore,
     onSending: ignore,
     onChange,
   });

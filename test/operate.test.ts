@@ -11,8 +11,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { Config, StatusConfig } from "../src/config.js";
-import { askMaintenance, type BoardUrl, boardUrl, readDuration, showStatus } from "../src/operate.js";
-import type { MaintenanceSnapshot } from "../src/status/snapshot.js";
+import {
+  askBoard,
+  askIdentify,
+  askMaintenance,
+  type BoardUrl,
+  boardUrl,
+  findToken,
+  readDuration,
+  showStatus,
+  span,
+  statusTable,
+} from "../src/operate.js";
+import type { MaintenanceSnapshot, Snapshot } from "../src/status/snapshot.js";
 import { readToken } from "../src/token.js";
 
 const UNTIL = "2026-01-01T02:00:00.000Z";
@@ -91,26 +102,62 @@ test("a duration is a whole number with its unit, up to a week", () => {
   }
 });
 
-test("status is a table for people", async (t) => {
+test("status is a table for people: what is wrong, who serves, how it came", async (t) => {
   const board = await serve(t, (_request, response) => void response.end(JSON.stringify(snapshot)));
-  const outcome = await showStatus(board, false);
-  assert.deepEqual(outcome.ok && outcome.text.split("\n"), [
+  const reply = await askBoard(board);
+  assert.deepEqual(reply.ok && statusTable(reply.body, new Date("2026-01-01T03:12:05.000Z")).split("\n"), [
     "right: mixed (carpio 0.1.0 on none)",
+    "fault: link down on eth2",
     `maintenance is on, until ${UNTIL}, but nobody took over: do not unplug`,
     "demoted: maintenance, link eth1 down",
-    "vhid  interface  role    addresses                    master                why",
-    "7     eth0       master  192.0.2.1/24 2001:db8::1/64  this board            master timed out",
-    "8     eth1       backup  198.51.100.1/24              192.0.2.3, 0.3 s ago  link up",
-    "9     eth2       init    203.0.113.1/24               nobody heard          link down",
-    "fault: link down on eth2",
+    "vhid  interface  role    for         addresses                    master                why",
+    "7     eth0       master  3 h 12 min  192.0.2.1/24 2001:db8::1/64  this board            master timed out",
+    "8     eth1       backup  12 min 5 s  198.51.100.1/24              192.0.2.3, 0.3 s ago  link up",
+    "9     eth2       init    1 d 3 h     203.0.113.1/24               nobody heard          link down",
+    "latest changes:",
+    "  2026-01-01T03:00:00.000Z  vhid 8 on eth1  init -> backup    link up",
+    "  2026-01-01T00:00:00.000Z  vhid 7 on eth0  backup -> master  master timed out",
     "",
   ]);
 });
+
+test("a board of an older version, without some of that, is shown all the same", () => {
+  const { events, ...older } = snapshot;
+  const carp = older.carp.map(({ since, ...group }) => group);
+  const lines = statusTable({ ...older, carp } as unknown as Snapshot, new Date()).split("\n");
+  assert.equal(
+    lines[5],
+    "7     eth0       master       192.0.2.1/24 2001:db8::1/64  this board            master timed out",
+  );
+  assert.equal(lines.length, 9);
+});
+
+test("a terminal is not told what to do by what a board says", async (t) => {
+  const evil = { ...snapshot, name: "\x1b[2Jleft", faults: ["a\nb\u202e"], version: "1\x07" };
+  const board = await serve(t, (_request, response) => void response.end(JSON.stringify(evil)));
+  const outcome = await showStatus(board, false);
+  assert.ok(outcome.ok);
+  assert.doesNotMatch(outcome.text.replaceAll("\n", ""), /[\p{Cc}\p{Cf}]/u);
+  assert.match(outcome.text, /^fault: a.b.$/m);
+
+  const refusing = await serve(t, (_request, response) => json(response, 403, { error: "\x1b[2J no" }));
+  const refused = await askMaintenance(refusing, true, undefined, undefined);
+  assert.equal(!refused.ok && refused.why, "right: \ufffd[2J no");
+});
+
+// biome-ignore format: one span a line
+const spans = { "2026-01-01T00:00:00.000Z": "0 s", "2025-12-31T23:59:01.000Z": "59 s", "2025-12-31T23:59:00.000Z": "1 min 0 s", "2025-12-31T22:58:59.000Z": "1 h 1 min", "2025-12-30T23:00:00.000Z": "1 d 1 h", "2026-01-01T00:00:01.000Z": "", "no moment": "" };
+for (const [since, says] of Object.entries(spans)) {
+  test(`${since} was ${says === "" ? "at no time" : `${says} ago`} at the turn of the year`, () => {
+    assert.equal(span(since, new Date("2026-01-01T00:00:00.000Z")), says);
+  });
+}
 
 test("status with --json is what the board said", async (t) => {
   const board = await serve(t, (_request, response) => void response.end(JSON.stringify(snapshot)));
   const outcome = await showStatus(board, true);
   assert.deepEqual(outcome.ok && JSON.parse(outcome.text), snapshot);
+  assert.equal(outcome.role, "mixed");
 });
 
 test("a board that does not answer is called by its name, with the reason", async (t) => {
@@ -155,6 +202,30 @@ test("where nobody took over the command has failed", async (t) => {
   });
 });
 
+// biome-ignore format: one refusal a line
+const refusals: { is: string; status: number; body: object | string; says: string }[] = [
+  { is: "wants a token", status: 401, body: { error: "authorization: the token is wrong" }, says: "right: authorization: the token is wrong (--token-file FILE)" },
+  { is: "takes none", status: 403, body: { error: "without status.token_file only the board itself may change anything" }, says: "right: without status.token_file only the board itself may change anything" },
+  { is: "is older than the command", status: 404, body: { error: "there is no /identify; try /status" }, says: "right: carpio 0.1.0 runs there, which has no identify" },
+  { is: "is a web server", status: 404, body: "<html>", says: "right: it answers with HTTP status 404" },
+  { is: "answers something else", status: 200, body: { identify: true }, says: "right: something else than carpio answers there" },
+];
+for (const { is, status, body, says } of refusals) {
+  test(`identify of a board that ${is}`, async (t) => {
+    const board = await serve(t, (request, response) => {
+      if (request.url === "/status") json(response, 200, snapshot);
+      else response.writeHead(status).end(typeof body === "string" ? body : JSON.stringify(body));
+    });
+    assert.deepEqual(await askIdentify(board, undefined, undefined), { ok: false, why: says });
+  });
+}
+
+test("identify says how long the lamps blink", async (t) => {
+  const board = await serve(t, (_request, response) => json(response, 200, { identify: { until: UNTIL } }));
+  const outcome = await askIdentify(board, 60, undefined);
+  assert.deepEqual(outcome, { ok: true, text: `right: all its lamps blink until ${UNTIL}\n` });
+});
+
 test("a board that refuses says why", async (t) => {
   const board = await serve(t, (_request, response) => json(response, 403, { error: "no token" }));
   assert.deepEqual(await askMaintenance(board, true, undefined, undefined), {
@@ -163,7 +234,7 @@ test("a board that refuses says why", async (t) => {
   });
 });
 
-test("the token of the configuration is shown, and what is wished; without one it is tried all the same", async (t) => {
+test("the token of the option or the configuration is shown, and what is wished; without one it is tried all the same", async (t) => {
   const path = write(t, "open sesame\n");
   const heard: unknown[] = [];
   const board = await serve(t, async (request, response) => {
@@ -172,14 +243,23 @@ test("the token of the configuration is shown, and what is wished; without one i
     heard.push([request.method, request.url, request.headers.authorization, JSON.parse(body)]);
     json(response, 200, maintenance);
   });
-  await askMaintenance(board, true, 60, configOf({ tokenFile: path }));
-  await askMaintenance(board, false, undefined, configOf({ tokenFile: `${path}.gone` }));
-  await askMaintenance(board, true, undefined, undefined);
+  await askMaintenance(board, true, 60, tokenOf(findToken(undefined, configOf({ tokenFile: path }))));
+  const gone = configOf({ tokenFile: `${path}.gone` });
+  await askMaintenance(board, false, undefined, tokenOf(findToken(undefined, gone)));
+  await askMaintenance(board, true, undefined, tokenOf(findToken(path, gone)));
+  await askIdentify(board, 60, "open sesame");
+  await askIdentify(board, undefined, tokenOf(findToken(undefined, undefined)));
   assert.deepEqual(heard, [
     ["POST", "/maintenance", "Bearer open sesame", { on: true, forSeconds: 60 }],
     ["POST", "/maintenance", undefined, { on: false }],
-    ["POST", "/maintenance", undefined, { on: true }],
+    ["POST", "/maintenance", "Bearer open sesame", { on: true }],
+    ["POST", "/identify", "Bearer open sesame", { forSeconds: 60 }],
+    ["POST", "/identify", undefined, {}],
   ]);
+  assert.deepEqual(findToken(`${path}.gone`, undefined), {
+    ok: false,
+    why: `--token-file: ${path}.gone: found no such file or directory (ENOENT), wanted a file whose first line is the token`,
+  });
 });
 
 test("a token is the first line of its file, without spaces around it", (t) => {
@@ -226,6 +306,7 @@ const snapshot = {
       interface: "eth0",
       role: "master",
       why: "master timed out",
+      since: "2026-01-01T00:00:00.000Z",
       addresses: ["192.0.2.1/24", "2001:db8::1/64"],
       master: null,
     },
@@ -234,6 +315,7 @@ const snapshot = {
       interface: "eth1",
       role: "backup",
       why: "link up",
+      since: "2026-01-01T03:00:00.000Z",
       addresses: ["198.51.100.1/24"],
       master: { address: "192.0.2.3", advbase: 1, advskew: 0, heardSecondsAgo: 0.251 },
     },
@@ -242,12 +324,22 @@ const snapshot = {
       interface: "eth2",
       role: "init",
       why: "link down",
+      since: "2025-12-31T00:00:00.000Z",
       addresses: ["203.0.113.1/24"],
       master: null,
     },
   ],
   faults: ["link down on eth2"],
+  // biome-ignore format: one change a line
+  events: [
+    { at: "2026-01-01T03:00:00.000Z", vhid: 8, interface: "eth1", from: "init", to: "backup", why: "link up" },
+    { at: "2026-01-01T00:00:00.000Z", vhid: 7, interface: "eth0", from: "backup", to: "master", why: "master timed out" },
+  ],
 };
+
+function tokenOf(found: ReturnType<typeof findToken>): string | undefined {
+  return found.ok ? found.token : assert.fail(found.why);
+}
 
 function configOf(status: Partial<StatusConfig>): Config {
   return { status } as { readonly status: Partial<StatusConfig> } as Config;

@@ -7,7 +7,7 @@
  * false, because a real installation changes the computer and takes minutes.
  */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
   cpSync,
@@ -71,6 +71,25 @@ test("it says which Node it found and which it wants", { timeout: TEST_MS }, asy
   assert.equal(status, 1);
   assert.match(stderr, /found Node 18\.20\.4 \(.*tools\/node\), wanted 20\.x or 22\.x or 24\.x/);
   assert.deepEqual(project.calls(), ["node -p"]);
+});
+
+const hasPromtool = spawnSync("sh", ["-c", "command -v promtool"]).status === 0;
+test("promtool is unpacked from its package, once", {
+  skip: hasPromtool && "there is one",
+  timeout: TEST_MS,
+}, async () => {
+  const project = makeProject("fetch_promtool && build/promtool");
+  project.tool("apt-get", "touch prometheus_1.deb");
+  project.tool(
+    "dpkg-deb",
+    "mkdir -p usr/bin && echo '#!/bin/sh\necho checked' >usr/bin/promtool && chmod +x usr/bin/promtool && tar -c ./usr/bin/promtool",
+  );
+  const first = await ended(project.start());
+  assert.deepEqual([first.status, first.stdout], [0, "checked\n"], first.stderr);
+  assert.deepEqual(project.calls().slice(-2), ["apt-get -qq", "dpkg-deb --fsys-tarfile"]);
+  const second = await ended(project.start());
+  assert.deepEqual([second.status, second.stdout, project.calls()], [0, "checked\n", []]);
+  assert.ok(!existsSync(join(project.folder, "build/promtool.next")));
 });
 
 /** What the kernel allows, said by a false `unshare`; `id` says who asks. */

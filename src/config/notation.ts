@@ -26,6 +26,7 @@ const BOARDS = [
 export const HOST_NAME = 'a host name, such as "left.example.org"';
 export const LISTEN = "host:port, such as 0.0.0.0:8080 or [::]:8080, or none";
 export const BOARD_URL = "http://HOST:PORT and nothing after it, such as http://192.0.2.3:8080";
+export const HOOK_URL = "a URL that begins with https:// or http://";
 
 export function readName(text: string, refuse: Refuse): string {
   const valid = /^\P{Cc}{1,63}$/u.test(text) && text.trim() !== "";
@@ -40,6 +41,11 @@ export function readBoard(text: string, refuse: Refuse): string {
 /** For a shell; nothing at all means that nothing is to be done. */
 export function readCommand(text: string, refuse: Refuse): string {
   return /\p{Cc}/u.test(text) ? refuse("a command on one line") : text;
+}
+
+/** Handed to a program as it is. */
+export function readArgument(text: string, refuse: Refuse): string {
+  return /\p{Cc}/u.test(text) ? refuse("a text on one line") : text;
 }
 
 export function readPath(text: string, refuse: Refuse): string {
@@ -142,6 +148,10 @@ export function readHostName(text: string, refuse: Refuse): string {
 export function readBoardUrl(text: string, refuse: Refuse): string {
   if (!/^http:\/\/[^/@?#\s]+\/?$/i.test(text) || !URL.canParse(text)) return refuse(BOARD_URL);
   return new URL(text).origin;
+}
+
+export function readHookUrl(text: string, refuse: Refuse): string {
+  return /^https?:\/\/[^/\s]/i.test(text) && URL.canParse(text) ? new URL(text).href : refuse(HOOK_URL);
 }
 
 /** A board is a name, or the path of its file. */

@@ -1,6 +1,6 @@
 /**
  * What may be there once and is there again: a vhid on an interface, an
- * address, a peer, a board. Each repetition names the line of the first.
+ * address, a peer, a board, a happening. Each repetition names the line of the first.
  */
 import { formatAddress, isLinkLocal } from "../wire/address.js";
 import type { Fault } from "./problem.js";
@@ -22,8 +22,17 @@ export function repeats(sketch: Sketch, lineOf: LineOf): Fault[] {
       ? []
       : [{ id: url, path: ["status", "peers", i], shown: url, wanted: "each board once" }];
   });
+  const happenings = (sketch.hook ?? []).flatMap((hook, i) =>
+    (hook?.on ?? []).flatMap((name, j): Entry[] => {
+      const path = ["hook", i, "on", j];
+      return name === undefined
+        ? []
+        : [{ id: `${name} of hook ${i}`, path, shown: name, wanted: "each once" }];
+    }),
+  );
   const first = new Map<string, KeyPath>();
-  const entries = [...groups.flatMap((group, i) => (group ? entriesOf(group, ["carp", i]) : [])), ...urls];
+  const ofGroups = groups.flatMap((group, i) => (group ? entriesOf(group, ["carp", i]) : []));
+  const entries = [...ofGroups, ...urls, ...happenings];
   return entries.flatMap(({ id, path, shown, wanted }) => {
     const before = first.get(id);
     if (!before) first.set(id, path);

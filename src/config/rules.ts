@@ -8,7 +8,7 @@ import { type Family, formatAddress, isLinkLocal, type Prefix, sameAddress } fro
 import { formatMac, virtualMac } from "../wire/mac.js";
 import type { Fault } from "./problem.js";
 import type { GroupTable } from "./schema.js";
-import type { GroupSketch, Sketch, StatusSketch } from "./sketch.js";
+import type { GroupSketch, HookSketch, Sketch, StatusSketch } from "./sketch.js";
 import type { KeyPath } from "./toml-lines.js";
 import { describe } from "./values.js";
 
@@ -19,7 +19,8 @@ export function contradictions(sketch: Sketch): Fault[] {
   const groups = sketch.carp ?? [];
   const ours = new Set(groups.map((group) => (group?.mac === "virtual" ? `carp${group.vhid}` : "")));
   const each = groups.flatMap((group, i) => (group ? groupFaults(group, ["carp", i], ours) : []));
-  return [...each, ...statusFaults(sketch.status)];
+  const hooks = (sketch.hook ?? []).flatMap((hook, i) => (hook ? hookFaults(hook, ["hook", i]) : []));
+  return [...each, ...statusFaults(sketch.status), ...hooks];
 }
 
 /** What works, but hardly as meant. */
@@ -90,6 +91,17 @@ function statusFaults(status: StatusSketch = {}): Fault[] {
   if (status.listen !== "off" || status.token_file === undefined) return [];
   const found = `${describe(status.token_file)} without a status server`;
   return [{ path: ["status", "token_file"], found, wanted: "status.listen, or no token_file" }];
+}
+
+function hookFaults(hook: HookSketch, path: KeyPath): Fault[] {
+  const wanted = "one of run and url";
+  if ("run" in hook && "url" in hook) return [{ path: [...path, "url"], found: "url beside run", wanted }];
+  if (!("run" in hook) && !("url" in hook)) return [{ path, found: "neither run nor url", wanted }];
+  const [program] = hook.run ?? [];
+  if (program === undefined || program.startsWith("/")) return [];
+  return [
+    { path: [...path, "run", 0], found: describe(program), wanted: "the whole path of a program, from / on" },
+  ];
 }
 
 function groupOddities(group: GroupSketch, path: KeyPath, maintenanceAdvskew: number): Fault[] {

@@ -10,12 +10,15 @@ import { DRIVERS } from "./board-schema.js";
 import { oneOf, table, textThat, wholeNumber } from "./kind.js";
 import {
   BOARD_URL,
+  HOOK_URL,
   HOST_NAME,
   LISTEN,
+  readArgument,
   readBoard,
   readBoardUrl,
   readCommand,
   readHexKey,
+  readHookUrl,
   readHostName,
   readInterface,
   readListen,
@@ -27,8 +30,19 @@ import {
   readPrefix,
 } from "./notation.js";
 import type { Tables } from "./unknown-keys.js";
+import { alternatives } from "./values.js";
 
 const PREFIX_LIST = 'a list of addresses with their prefix lengths, such as ["192.0.2.1/24"]';
+
+/** What somebody may want to be told of: a role that is entered, and two kinds of trouble. */
+export const HAPPENINGS = ["master", "backup", "init", "maintenance", "fault"] as const;
+export type Happening = (typeof HAPPENINGS)[number];
+
+const RUN = 'the program and its arguments in a list, such as ["/usr/local/bin/notify", "left"]';
+const HAPPENING_LIST = `a list of ${alternatives(HAPPENINGS)}`;
+const HOOK_LIST = "[[hook]], with two brackets, for each program or URL";
+/** Each has a shell at hand. */
+const HOOKS_AT_MOST = 8;
 
 const compatEntries = {
   order: v.optional(oneOf("sorted", "interface"), "sorted"),
@@ -73,6 +87,16 @@ const panelEntries = {
   power_off: v.optional(textThat("a command", readCommand), "poweroff"),
 };
 
+const hookEntries = {
+  run: v.optional(v.pipe(v.array(textThat(RUN, readArgument), RUN), v.minLength(1, RUN))),
+  url: v.optional(textThat(HOOK_URL, readHookUrl)),
+  on: v.optional(
+    v.pipe(v.array(oneOf(...HAPPENINGS), HAPPENING_LIST), v.minLength(1, HAPPENING_LIST)),
+    HAPPENINGS,
+  ),
+  timeout_seconds: v.optional(wholeNumber(1, 300), 10),
+};
+
 const fileEntries = {
   name: v.optional(textThat("a text", readName)),
   board: v.optional(textThat("a text", readBoard), "auto"),
@@ -80,12 +104,20 @@ const fileEntries = {
   maintenance: v.optional(table(maintenanceEntries), {}),
   status: v.optional(table(statusEntries), {}),
   panel: v.optional(table(panelEntries), {}),
+  hook: v.optional(
+    v.pipe(
+      v.array(table(hookEntries), HOOK_LIST),
+      v.maxLength(HOOKS_AT_MOST, `at most ${HOOKS_AT_MOST} of them`),
+    ),
+    [],
+  ),
 };
 
 export const fileTable = table(fileEntries);
 
 export type FileTable = v.InferOutput<typeof fileTable>;
 export type GroupTable = FileTable["carp"][number];
+export type HookTable = FileTable["hook"][number];
 
 export const TABLES: Tables = {
   "": Object.keys(fileEntries),
@@ -94,4 +126,5 @@ export const TABLES: Tables = {
   maintenance: Object.keys(maintenanceEntries),
   status: Object.keys(statusEntries),
   panel: Object.keys(panelEntries),
+  hook: Object.keys(hookEntries),
 };

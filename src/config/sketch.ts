@@ -5,16 +5,22 @@
 import * as v from "valibot";
 import type { Address, Prefix } from "../wire/address.js";
 import type { Fault } from "./problem.js";
-import { type FileTable, fileTable, type GroupTable } from "./schema.js";
+import { type FileTable, fileTable, type GroupTable, type Happening, type HookTable } from "./schema.js";
 import type { Table } from "./toml.js";
 import type { KeyPath } from "./toml-lines.js";
 import { describe, describeSecret } from "./values.js";
 
 /** What can be relied on while other values are wrong: those are `undefined` here. */
-export type Sketch = Partial<Omit<FileTable, "carp" | "maintenance" | "status">> & {
+export type Sketch = Partial<Omit<FileTable, "carp" | "hook" | "maintenance" | "status">> & {
   readonly carp?: readonly (GroupSketch | undefined)[];
   readonly maintenance?: Partial<FileTable["maintenance"]>;
   readonly status?: StatusSketch;
+  readonly hook?: readonly (HookSketch | undefined)[];
+};
+
+export type HookSketch = Partial<Omit<HookTable, "run" | "on">> & {
+  readonly run?: readonly (string | undefined)[];
+  readonly on?: readonly (Happening | undefined)[];
 };
 
 export type StatusSketch = Partial<Omit<FileTable["status"], "peers">> & {
@@ -34,8 +40,8 @@ export interface Checked {
   readonly faults: readonly Fault[];
 }
 
-/** Their values are never shown, whatever is wrong with them. */
-const SECRETS = ["password", "key"];
+/** Their values are never shown, whatever is wrong with them: whoever knows a webhook's URL may use it. */
+const SECRETS = ["password", "key", "url"];
 
 export function checkValues(table: Table): Checked {
   const { value, sketch, faults } = checkTable(fileTable, table);

@@ -9,6 +9,9 @@ import type { KeyPath } from "./toml-lines.js";
 /** The keys of every table, by its header. */
 export type Tables = { readonly [header: string]: readonly string[] };
 
+/** Headers with two brackets. */
+const LISTS = ["carp", "hook"];
+
 export function unknownKeys(value: unknown, tables: Tables, path: KeyPath = []): Fault[] {
   if (Array.isArray(value)) return value.flatMap((item, i) => unknownKeys(item, tables, [...path, i]));
   const header = path.filter((part) => typeof part === "string").join(".");
@@ -35,7 +38,7 @@ function meant(key: string, known: readonly string[], tables: Tables): string {
 
 function placeOf(header: string): string {
   if (header === "") return "above the first table";
-  return header === "carp" ? "in [[carp]]" : `in [${header}]`;
+  return LISTS.includes(header) ? `in [[${header}]]` : `in [${header}]`;
 }
 
 /** How many letters to add, leave out or change (Levenshtein). */

@@ -11,7 +11,18 @@ import http from "tiny-json-http";
 import type { MaintenanceSnapshot, Snapshot } from "./snapshot.js";
 
 /** What came back, or a sentence that says what stood in the way. */
-export type Reply<T> = { readonly ok: true; readonly body: T } | { readonly ok: false; readonly why: string };
+export type Reply<T> = { readonly ok: true; readonly body: T } | Refused;
+
+export interface Refused {
+  readonly ok: false;
+  readonly why: string;
+  /** What a carpio refused it with. */
+  readonly status?: number;
+}
+
+export interface Identified {
+  readonly identify: { readonly until: string };
+}
 
 export interface AskOptions {
   /** For everything together: name, connection, answer. */
@@ -20,16 +31,28 @@ export interface AskOptions {
 
 /** A snapshot of 255 groups takes 250 kB. */
 const MOST_BYTES = 1 << 20;
+const SOMETHING_ELSE: Refused = { ok: false, why: "something else than carpio answers there" };
 const sockets = channel("net.client.socket");
+
+type Failure = NodeJS.ErrnoException & { readonly statusCode?: number; readonly body?: unknown };
+
+/** What the system says of a connection, in words. */
+const WORDS: { readonly [code: string]: string } = {
+  ECONNREFUSED: "nobody listens there",
+  ECONNRESET: "it hung up",
+  EHOSTUNREACH: "no way there",
+  ENETUNREACH: "no way there",
+  ETIMEDOUT: "no answer",
+  ENOTFOUND: "no host has that name",
+  EAI_AGAIN: "no host has that name",
+};
 
 type Headers = { readonly [name: string]: string };
 
 /** The snapshot of the board at `url`, such as `http://192.0.2.3:8080`. */
 export async function askStatus(url: string, options: AskOptions): Promise<Reply<Snapshot>> {
   const reply = await send((headers) => http.get({ url: `${url}/status`, headers }), options);
-  if (reply.ok && !isSnapshot(reply.body))
-    return { ok: false, why: "something else than carpio answers there" };
-  return reply as Reply<Snapshot>;
+  return reply.ok && !isSnapshot(reply.body) ? SOMETHING_ELSE : (reply as Reply<Snapshot>);
 }
 
 /** Asks the board at `url` to begin or end its maintenance. */
@@ -39,14 +62,30 @@ export async function postMaintenance(
   token: string | undefined,
   options: AskOptions,
 ): Promise<Reply<MaintenanceSnapshot>> {
-  const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
-  const reply = await send((headers) => {
-    const all = { ...headers, ...authorization, "content-type": "application/json" };
-    return http.post({ url: `${url}/maintenance`, headers: all, data: body });
-  }, options);
+  const reply = await post(`${url}/maintenance`, body, token, options);
   const known = reply.ok && isObject(reply.body) && isObject(reply.body["handover"]);
-  if (reply.ok && !known) return { ok: false, why: "something else than carpio answers there" };
-  return reply as Reply<MaintenanceSnapshot>;
+  return reply.ok && !known ? SOMETHING_ELSE : (reply as Reply<MaintenanceSnapshot>);
+}
+
+/** Has the board at `url` blink, so that it is found. */
+export async function postIdentify(
+  url: string,
+  forSeconds: number | undefined,
+  token: string | undefined,
+  options: AskOptions,
+): Promise<Reply<Identified>> {
+  const reply = await post(`${url}/identify`, { forSeconds }, token, options);
+  const { identify } = reply.ok && isObject(reply.body) ? reply.body : {};
+  const known = isObject(identify) && typeof identify["until"] === "string";
+  return reply.ok && !known ? SOMETHING_ELSE : (reply as Reply<Identified>);
+}
+
+function post(url: string, data: object, token: string | undefined, options: AskOptions) {
+  const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  return send((headers) => {
+    const all = { ...headers, ...authorization, "content-type": "application/json" };
+    return http.post({ url, headers: all, data });
+  }, options);
 }
 
 async function send(
@@ -72,7 +111,7 @@ async function send(
   socket?.once("close", () => setImmediate(stop, "it hung up in the middle of its answer"));
   answer.then(
     ({ body }) => end({ ok: true, body }),
-    (error) => end({ ok: false, why: explain(error) }),
+    (error) => end(explain(error)),
   );
   return ended.finally(() => clearTimeout(timer));
 }
@@ -91,13 +130,15 @@ function capture(begin: () => Promise<{ body: unknown }>) {
   }
 }
 
-function explain(error: NodeJS.ErrnoException & { statusCode?: number; body?: unknown }): string {
-  if (error.code === "ECONNREFUSED") return "nobody listens there";
-  if (error.code === "EHOSTUNREACH" || error.code === "ENETUNREACH") return "no way there";
-  if (error.code === "ENOTFOUND" || error.code === "EAI_AGAIN") return "no host has that name";
-  const said = saidBy(error.body);
-  if (said) return said;
-  return error.statusCode ? `it answers with HTTP status ${error.statusCode}` : error.message;
+function explain({ code, message, statusCode, body }: Failure): Refused {
+  const sentence = code === undefined ? undefined : WORDS[code];
+  if (sentence !== undefined) return { ok: false, why: sentence };
+  const said = saidBy(body);
+  if (said !== undefined && statusCode !== undefined) return { ok: false, why: said, status: statusCode };
+  if (statusCode !== undefined) return { ok: false, why: `it answers with HTTP status ${statusCode}` };
+  // What is no HTTP at all, and what says that it is JSON and is none.
+  const odd = code?.startsWith("HPE_") || /JSON/.test(message);
+  return odd ? SOMETHING_ELSE : { ok: false, why: message };
 }
 
 /** Our own errors are `{"error": "…"}`; tiny-json-http hands them over as text when a GET failed. */

@@ -17,7 +17,7 @@ import type { Child } from "./child.js";
 import { DEADLINE_MS } from "./evidence.js";
 import { Lab } from "./lab.js";
 import { becomeLabRoot } from "./namespace.js";
-import { CARPIO, ucarp } from "./peers.js";
+import { CARPIO, type Daemon, carpio as startCarpio, ucarp, VIRTUAL_ADDRESS } from "./peers.js";
 
 await becomeLabRoot();
 
@@ -259,7 +259,7 @@ test("--version and --help answer on standard output", () => {
   assert.deepEqual(carpio("--version"), { status: 0, stdout: `carpio ${version}\n`, stderr: "" });
   const help = carpio("--help");
   assert.deepEqual([help.status, help.stderr], [0, ""]);
-  for (const command of ["run", "check", "release", "decode"])
+  for (const command of ["run", "check", "status", "maintenance", "identify", "release", "decode"])
     assert.match(help.stdout, new RegExp(`^ {2}${command} `, "m"));
 });
 
@@ -375,6 +375,89 @@ describe("decode, of what carpio and ucarp send", () => {
     assert.equal((await child.silent).status, 0);
     return child.text("stdout").split("\n").filter(Boolean).map(parse);
   }
+});
+
+describe("asking a board from another computer", { timeout: 120_000 }, () => {
+  let lab: Lab;
+  let left: Daemon;
+  let token: string;
+  before(async () => {
+    lab = await Lab.open();
+    token = join(lab.left.directory, "token");
+    writeFileSync(token, "open sesame\n");
+    left = board();
+    await left.enters("master", ROLE_DEADLINE_MS);
+  });
+  after(() => lab.close());
+
+  const board = (): Daemon => {
+    const status = `listen = "0.0.0.0:8080"\ntoken_file = "${token}"`;
+    return startCarpio(lab.left, boardConfig("left", [{}]).replace(/^listen = .*$/m, status));
+  };
+  const ask = (...args: readonly string[]) => lab.client.attempt([process.execPath, CARPIO, ...args]);
+
+  test("its status, by its own and by the floating address, and its role for scripts", async () => {
+    for (const host of [lab.left.address, VIRTUAL_ADDRESS]) {
+      const { status, stdout, stderr } = await ask("status", host, "--exit-code");
+      assert.equal(status, 0, stderr);
+      assert.match(stdout, /^left: master \(carpio \S+ on none\)\n/);
+      assert.match(stdout, /^7 +eth0 +master +\d+ s +192\.0\.2\.1\/24 2001:db8::1\/64 +this board +\S/m);
+      assert.match(stdout, /^latest changes:\n {2}\S+Z {2}vhid 7 on eth0 {2}backup -> master +\S/m);
+    }
+  });
+
+  test("a computer where nobody listens, and one that is not there", async () => {
+    const refused = await ask("status", lab.right.address);
+    assert.deepEqual(
+      [refused.status, refused.stderr],
+      [1, `carpio: ${lab.right.address}: nobody listens there\n`],
+    );
+    const gone = await ask("status", "192.0.2.99");
+    assert.equal(gone.status, 1);
+    assert.match(gone.stderr, /^carpio: 192\.0\.2\.99: (no answer within 5 s|no way there)\n$/);
+  });
+
+  test("maintenance with no token, a wrong one, and the right one", async () => {
+    const wish = ["maintenance", "on", lab.left.address];
+    const none = await ask(...wish);
+    assert.equal(none.status, 1);
+    assert.match(
+      none.stderr,
+      /^carpio: 192\.0\.2\.2: authorization: found none, .* \(--token-file FILE\)\n$/,
+    );
+    const other = join(lab.client.directory, "token");
+    writeFileSync(other, "open barley\n");
+    const wrong = await ask(...wish, "--token-file", other);
+    assert.equal(wrong.status, 1);
+    assert.match(wrong.stderr, /^carpio: 192\.0\.2\.2: authorization: the token is wrong \(/);
+    writeFileSync(other, "open sesame\n");
+    const right = await ask(...wish, "--token-file", other);
+    assert.deepEqual(
+      [right.status, right.stderr],
+      [1, "carpio: 192.0.2.2: nobody took over, so it still serves: do not unplug it\n"],
+    );
+    const off = await ask("maintenance", "off", lab.left.address, "--token-file", other);
+    assert.deepEqual([off.status, off.stdout], [0, "192.0.2.2: maintenance is off\n"]);
+  });
+
+  test("watched, it goes away and comes back", async () => {
+    const watched: Child = lab.client.spawn([
+      process.execPath,
+      CARPIO,
+      "status",
+      lab.left.address,
+      "--watch",
+    ]);
+    await watched.waitForLine(/^left: master /, DEADLINE_MS);
+    await left.child.kill("SIGKILL");
+    const goneAt = (
+      await watched.waitForLine(/^192\.0\.2\.2: no answer since \S+Z \(nobody listens there\)$/, DEADLINE_MS)
+    ).at;
+    left = board();
+    await watched.waitForLine(/^left: master /, ROLE_DEADLINE_MS, goneAt);
+    await watched.kill("SIGINT");
+    assert.equal((await watched.silent).status, 0);
+  });
 });
 
 /** The file itself, as people run it. */

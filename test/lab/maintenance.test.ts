@@ -196,10 +196,13 @@ describe("handing over", { concurrency: 2, timeout: 240_000 }, () => {
     const refused = await ask("maintenance", "on");
     assert.deepEqual(
       [refused.status, refused.stderr],
-      [1, `carpio: ${lab.left.address}: authorization: found none, wanted Bearer and the token\n`],
+      [
+        1,
+        `carpio: ${lab.left.address}: authorization: found none, wanted Bearer and the token (--token-file FILE)\n`,
+      ],
     );
     for (const [token, said] of [
-      ["wrong", "authorization: the token is wrong"],
+      ["wrong", "authorization: the token is wrong (--token-file FILE)"],
       ["open sesame", "nobody took over, so it still serves: do not unplug it"],
     ] as const) {
       writeFileSync(join(lab.client.directory, "token"), token);
@@ -209,7 +212,7 @@ describe("handing over", { concurrency: 2, timeout: 240_000 }, () => {
     }
     const shown = await ask("status");
     assert.match(shown.stdout, /^left: master \(carpio /);
-    assert.match(shown.stdout, /^7 +eth0 +master +192\.0\.2\.1\/24 2001:db8::1\/64 +this board +/m);
+    assert.match(shown.stdout, /^7 +eth0 +master +\d+ s +192\.0\.2\.1\/24 2001:db8::1\/64 +this board +/m);
     assert.deepEqual(JSON.parse((await ask("status", "--json")).stdout).role, "master");
     assert.ok(!`${shown.stdout}${left.child.text("stderr")}`.includes("sesame"));
   });

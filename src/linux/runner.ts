@@ -1,0 +1,170 @@
+/**
+ * Runs programs, one after the other, by a shell that is at hand: starting a
+ * process from this program takes its loop ten milliseconds, which are three
+ * advertisements of the fastest setting; a line to the shell takes none.
+ *
+ * Each program has a session of its own, and what it started ends with it. The
+ * shell lives at the usual priority, and so do its programs. When this program
+ * dies, its end of the pipe closes, and the shell ends what it has started.
+ */
+import { spawn } from "node:child_process";
+import { setPriority } from "node:os";
+import type { Readable, Writable } from "node:stream";
+
+export interface Ended {
+  /** Exit status; that of a signal is 128 and more, as shells count. */
+  readonly status: number;
+  /** What it said last, on either output. */
+  readonly said: string;
+  readonly tookTooLong: boolean;
+}
+
+export interface Runner {
+  /** Resolves when it has ended. Not to be called before. */
+  run(argv: readonly string[], environment: Environment, deadlineMs: number): Promise<Ended>;
+  /** Ends what runs, and the shell. */
+  close(): void;
+}
+
+export type Environment = { readonly [name: string]: string };
+
+/**
+ * A line is what a subshell is to evaluate before it starts the program, or
+ * `end`. Descriptor 3 says how a program ended. One that has just been started
+ * may not have its session yet.
+ */
+const SCRIPT = `
+end_program() {
+  kill -KILL "-$program" || kill -KILL "$program"
+} 2>/dev/null
+while IFS= read -r line; do
+  if [ "$line" = end ]; then
+    kill -TERM "$turn"
+    continue
+  fi
+  wait
+  (
+    eval "$line"
+    trap 'ending=yes; [ -z "$program" ] || end_program' TERM
+    setsid "$@" </dev/null 2>&1 3>&- &
+    program=$!
+    [ -z "$ending" ] || end_program
+    wait "$program"
+    status=$?
+    trap '' TERM
+    kill -KILL "-$program"
+    echo "$status" >&3
+  ) </dev/null &
+  turn=$!
+done
+[ -z "$turn" ] || kill -TERM "$turn"
+`;
+const SAID_CHARACTERS = 2_000;
+const LINE_CHARACTERS = 200;
+const USUAL_PRIORITY = 0;
+
+interface Shell {
+  readonly lost: boolean;
+  run(line: string, deadlineMs: number): Promise<Ended>;
+  close(): void;
+}
+
+export function openRunner(): Runner {
+  let shell = tryShell();
+  return {
+    async run(argv, environment, deadlineMs) {
+      if ("problem" in shell || shell.lost) shell = tryShell();
+      if ("problem" in shell) return { status: 1, said: shell.problem, tookTooLong: false };
+      return shell.run(lineOf(argv, environment), deadlineMs);
+    },
+    close() {
+      if (!("problem" in shell)) shell.close();
+    },
+  };
+}
+
+/** A system that is short of processes or files may have some again later. */
+function tryShell(): Shell | { readonly problem: string } {
+  try {
+    return openShell();
+  } catch (error) {
+    return { problem: `cannot start a shell: ${error instanceof Error ? error.message : error}` };
+  }
+}
+
+function openShell(): Shell {
+  const child = spawn("sh", ["-c", SCRIPT, "carpio-hook"], {
+    stdio: ["pipe", "pipe", "ignore", "pipe"],
+    detached: true,
+  });
+  const [stdin, stdout, , statuses] = child.stdio as unknown as [Writable, Readable, null, Readable];
+  let said = "";
+  let lost = false;
+  let onEnded: (status: number | undefined) => void = () => {};
+  try {
+    if (child.pid !== undefined) setPriority(child.pid, USUAL_PRIORITY);
+  } catch {
+    // A kernel that does not let us be kinder to others than we are.
+  }
+  /** Whoever killed the shell alone has left its program behind. */
+  const lose = (): void => {
+    lost = true;
+    if (child.pid !== undefined) signalGroup(child.pid);
+    onEnded(undefined);
+  };
+  child.once("error", lose);
+  child.once("exit", lose);
+  stdin.on("error", () => {});
+  stdout.setEncoding("utf8").on("data", (text: string) => {
+    said = (said + text).slice(-SAID_CHARACTERS);
+  });
+  statuses.setEncoding("utf8").on("data", (text: string) => onEnded(Number(text)));
+
+  return {
+    get lost() {
+      return lost;
+    },
+    async run(line: string, deadlineMs: number): Promise<Ended> {
+      said = "";
+      let tookTooLong = false;
+      const ended = new Promise<number | undefined>((resolve) => {
+        onEnded = resolve;
+      });
+      stdin.write(`${line}\n`);
+      const deadline = setTimeout(() => {
+        tookTooLong = true;
+        stdin.write("end\n");
+      }, deadlineMs);
+      const status = await ended;
+      clearTimeout(deadline);
+      // What it said came before its end, by another pipe.
+      await new Promise((resolve) => setImmediate(resolve));
+      if (status === undefined) return { status: 1, said: "the shell that ran it was killed", tookTooLong };
+      return { status, said: lastLine(said), tookTooLong };
+    },
+    close: () => void stdin.end(),
+  };
+}
+
+function signalGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGTERM");
+  } catch {
+    // Nobody is left.
+  }
+}
+
+function lineOf(argv: readonly string[], environment: Environment): string {
+  const exported = Object.entries(environment).map(([name, value]) => `export ${name}=${quoted(value)}`);
+  return [...exported, `set -- ${argv.map(quoted).join(" ")}`].join("; ");
+}
+
+/** In single quotes a shell takes every character for itself but the quote; a line's end would end ours. */
+function quoted(text: string): string {
+  return `'${text.replace(/\p{Cc}+/gu, " ").replaceAll("'", "'\\''")}'`;
+}
+
+function lastLine(text: string): string {
+  const lines = text.split("\n").map((line) => line.replace(/\p{Cc}+/gu, " ").trim());
+  return lines.findLast((line) => line !== "")?.slice(0, LINE_CHARACTERS) ?? "";
+}
