@@ -11,6 +11,8 @@ import { createOwnDigests } from "./carp/own-digests.js";
 import { ourClaim } from "./carp/vhost.js";
 import { createClock } from "./clock.js";
 import type { Config, GroupConfig } from "./config.js";
+import { worthALamp } from "./diagnosis.js";
+import { createExamination } from "./examination.js";
 import { createFaults } from "./faults.js";
 import { createFrontPanel, type FrontPanel } from "./front-panel.js";
 import { createGroup, type Group, hasSuccessor, leaseSeconds, type RoleChange, settingsOf } from "./group.js";
@@ -36,6 +38,8 @@ import {
 import type { Log } from "./log.js";
 import { createMaintenance, type Maintenance } from "./maintenance.js";
 import { faultNotice, maintenanceNotice, roleNotice } from "./notice.js";
+import { createPeers } from "./peers.js";
+import { createRecentDrops } from "./recent-drops.js";
 import { createReception } from "./reception.js";
 import { readLeftover, removeLeftover, takeLock, writeLeftover } from "./runtime.js";
 import { openState, stateDirectory } from "./state.js";
@@ -91,13 +95,18 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
   const prefilter = createPrefilter();
   let shown: FrontPanel | undefined;
   let server: Pick<StatusServer, "changed" | "close"> | undefined;
+  /** Something may be wrong that was not, or the other way round. */
+  const news = (): void => {
+    examination.news();
+    showAll();
+  };
   /** Something that lamps and watchers see may be other than before. */
   const showAll = (): void => {
     shown?.show();
     server?.changed();
   };
   const faults = createFaults(log, "", (about, said) => {
-    showAll();
+    news();
     tellFault(about, said);
   });
   const hooks = createHooks({
@@ -110,7 +119,12 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
   const identify = createIdentify(log, showAll);
   const groups = createGroups();
   const ownDigests = createOwnDigests();
-  const reception = createReception({ groups, ownDigests, log, now: clock.now });
+  const drops = createRecentDrops({
+    groups: () => config.groups,
+    now: clock.now,
+    onNews: () => news(),
+  });
+  const reception = createReception({ groups, ownDigests, log, now: clock.now, onDrop: drops.note });
   const alarm = createAlarm({ clock, groups, packetsRead: () => reception.taken });
   const interfaces = createInterfaces({ ip, groups, onPacket: reception.take, tune });
   const maintenance: Maintenance = createMaintenance({
@@ -127,6 +141,15 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
     },
   });
   let told = maintenance.snapshot();
+  const peers = createPeers({ urls: initial.status.peers, now: clock.now, onNews: () => news() });
+  const examination = createExamination({
+    name: () => config.name,
+    groups,
+    faults: faults.all,
+    peers: () => peers.all,
+    drops,
+    now: clock.now,
+  });
   const events: RoleChange[] = [];
   let config = initial;
   let board = boardName(config.board);
@@ -178,9 +201,13 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
         events.unshift(change);
         events.splice(EVENTS_KEPT);
         hooks.tell(roleNotice(change, group.config));
+        examination.news();
         leaveNote();
       },
-      onFault: (about, said) => tellFault(about, said, group.config),
+      onFault(about, said) {
+        examination.news();
+        tellFault(about, said, group.config);
+      },
       onChange() {
         alarm.rearm();
         maintenance.watch();
@@ -378,6 +405,8 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
       dropped: reception.dropped,
       prefilter: prefilter.counters,
       faults: [...faults.all.values()],
+      diagnosis: examination.diagnosis,
+      peers: peers.all,
       events,
       now: clock.now(),
     });
@@ -393,6 +422,7 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
     faults,
     maintenance,
     identify,
+    troubles: () => worthALamp(examination.diagnosis),
     onPowerOff,
     onChange: () => server?.changed(),
   });
@@ -409,6 +439,8 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
     setInterval(interfaces.review, REVIEW_MS),
     setInterval(reviewSettings, REVIEW_MS),
     setInterval(reviewDevices, REVIEW_DEVICES_MS),
+    // What has not happened again for a while is over.
+    setInterval(news, REVIEW_MS),
   ];
   log.info(`carpio ${version} as ${config.name}: ${countOf(groups.size)}`);
 
@@ -438,6 +470,8 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
       if (!isDeepStrictEqual(before.status.listen, next.status.listen)) serve();
       takeToken();
       hooks.reconfigure(next.hooks, next.name);
+      peers.reconfigure(next.status.peers);
+      news();
       await panel.reconfigure(next);
       log.info(`configuration read again: ${countOf(groups.size)}`);
     },
@@ -447,6 +481,8 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
       for (const timer of reviews) clearInterval(timer);
       maintenance.stop();
       identify.stop();
+      peers.close();
+      drops.close();
       panel.leave();
       const left = Promise.all([...groups].map((group) => leave(group, why)));
       const late = new Promise((resolve) => setTimeout(resolve, STOP_MS, "late"));

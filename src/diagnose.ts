@@ -40,11 +40,23 @@ export function diagnose(
   groups: readonly GroupConfig[],
   earlier?: Theory,
 ): Theory | undefined {
+  const steps = searchTheory(misfit, suspects, groups, earlier);
+  for (let step = steps.next(); ; step = steps.next()) if (step.done) return step.value;
+}
+
+/** The same in steps, one theory each, for whoever has something else to do in between. */
+export function* searchTheory(
+  misfit: Misfit,
+  suspects: readonly GroupConfig[],
+  groups: readonly GroupConfig[],
+  earlier?: Theory,
+): Generator<undefined, Theory | undefined> {
   if (earlier && fits(earlier, misfit.advertisement)) return earlier;
   for (const group of suspects) {
     const others = groups.filter((other) => other !== group);
     for (const theory of theories(misfit, group, others)) {
       if (fits(theory, misfit.advertisement)) return theory;
+      yield;
     }
   }
   return undefined;

@@ -8,7 +8,6 @@ import { lastHeard } from "./carp/vhost.js";
 import type { Config } from "./config.js";
 import type { Faults } from "./faults.js";
 import type { Group } from "./group.js";
-import { isAboutHooks } from "./hooks.js";
 import type { Identify } from "./identify.js";
 import type { Maintenance } from "./maintenance.js";
 import type { View } from "./panel/lamp.js";
@@ -32,6 +31,8 @@ export interface FrontPanelOptions {
   readonly config: Config;
   readonly groups: Iterable<Group>;
   readonly faults: Faults;
+  /** What is worth the red lamp. */
+  readonly troubles: () => readonly string[];
   readonly maintenance: Maintenance;
   readonly identify: Identify;
   /** The button was held: hand over, and let somebody turn the power off. */
@@ -42,8 +43,6 @@ export interface FrontPanelOptions {
 
 /** Many groups may change in one turn of the loop, and a lamp can wait for some milliseconds. */
 const SHOW_MS = 10;
-/** Not worth a red lamp: the board serves as well without them. */
-const isMinor = (about: string): boolean => about === "prefilter" || isAboutHooks(about);
 
 export function createFrontPanel(options: FrontPanelOptions): FrontPanel {
   const { groups, faults, maintenance, identify, onPowerOff } = options;
@@ -70,15 +69,13 @@ export function createFrontPanel(options: FrontPanelOptions): FrontPanel {
       role: vhost.role,
       master: vhost.role === "backup" ? (lastHeard(vhost) ?? null) : null,
     }));
-    const own = [...groups].flatMap((group) => [...group.faults.values()]);
-    const all = [...faults.all].filter(([about]) => !isMinor(about)).map(([, said]) => said);
     return {
       role: overallRole(carp.map(({ role }) => role)),
       carp,
       maintenance: maintenance.snapshot(),
       identify: identify.snapshot().until !== null,
       leaving,
-      faults: [...all, ...own],
+      faults: options.troubles(),
     };
   };
 

@@ -10,9 +10,10 @@ import { lastHeard } from "./carp/vhost.js";
 import type { Faults } from "./faults.js";
 import type { Group } from "./group.js";
 import type { Log } from "./log.js";
+import { canTakeOver } from "./peer.js";
 import type { State, Wish } from "./state.js";
 import { askStatus } from "./status/client.js";
-import type { MaintenanceSnapshot, Snapshot } from "./status/snapshot.js";
+import type { MaintenanceSnapshot } from "./status/snapshot.js";
 import { formatAddress } from "./wire/address.js";
 
 export interface Maintenance {
@@ -253,11 +254,7 @@ function successorOf(groups: Iterable<Group>): string | null {
 /** False only when every board has answered and none of them could: who cannot be asked may still take over. */
 async function anyoneWilling(peers: readonly string[], leaving: readonly Group[]): Promise<boolean> {
   const replies = await Promise.all(peers.map((url) => askStatus(url, { deadlineMs: ASK_MS })));
-  return replies.some((reply) => !reply.ok || leaving.some((group) => canTakeOver(reply.body, group)));
-}
-
-/** The vhid is the same on all boards, the interface's name need not be. */
-function canTakeOver({ maintenance, carp }: Snapshot, { config }: Group): boolean {
-  if (maintenance?.on) return false;
-  return carp.some(({ vhid, role }) => vhid === config.vhid && role === "backup");
+  return replies.some(
+    (reply) => !reply.ok || leaving.some(({ config }) => canTakeOver(reply.body, config.vhid)),
+  );
 }

@@ -137,10 +137,10 @@ function maintenanceWords({ on, until, handover }: MaintenanceSnapshot): string 
 
 /** How a board stands, for somebody who was woken by it: what is wrong first, then who serves, then how it came. */
 export function statusTable(snapshot: Snapshot, now: Date): string {
-  const { name, role, board, version, maintenance, demotion, carp, faults } = snapshot;
+  const { name, role, board, version, maintenance, demotion, carp } = snapshot;
   const lines = [
     `${name}: ${role} (carpio ${version} on ${board})`,
-    ...faults.map((fault) => `fault: ${fault}`),
+    ...troublesOf(snapshot),
     maintenanceWords(maintenance),
     ...(demotion.reasons.length > 0 ? [`demoted: ${demotion.reasons.join(", ")}`] : []),
     ...aligned([
@@ -185,6 +185,15 @@ export function span(since: string, now: Date): string {
   if (days > 0) return `${days} d ${hours % 24} h`;
   if (hours > 0) return `${hours} h ${minutes % 60} min`;
   return minutes > 0 ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
+}
+
+/** What is wrong, the first thing to look at with what to do about it. Boards of before have faults alone. */
+function troublesOf({ diagnosis, faults }: Snapshot): readonly string[] {
+  if (!diagnosis) return faults.map((fault) => `wrong: ${fault}`);
+  const broken = diagnosis.checks.filter(({ state }) => state === "broken");
+  return broken.flatMap(({ says, advice }, i) =>
+    i === 0 && advice !== null ? [`wrong: ${says}`, `       ${advice}`] : [`wrong: ${says}`],
+  );
 }
 
 /** A terminal obeys what it is shown, and what it is shown here came over the network. */

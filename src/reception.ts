@@ -7,6 +7,7 @@ import { inspect } from "./carp/inspect.js";
 import type { OwnDigests } from "./carp/own-digests.js";
 import type { Instant } from "./carp/vhost.js";
 import { createComplaints } from "./complaint.js";
+import type { GroupConfig } from "./config.js";
 import type { Groups } from "./groups.js";
 import type { Log } from "./log.js";
 import { formatAddress } from "./wire/address.js";
@@ -26,9 +27,11 @@ export interface ReceptionOptions {
   readonly ownDigests: OwnDigests;
   readonly log: Log;
   readonly now: () => Instant;
+  /** A packet was dropped in the name of a group. */
+  readonly onDrop: (group: GroupConfig, drop: Drop, packet: Packet) => void;
 }
 
-export function createReception({ groups, ownDigests, log, now }: ReceptionOptions): Reception {
+export function createReception({ groups, ownDigests, log, now, onDrop }: ReceptionOptions): Reception {
   const complaints = createComplaints();
   const dropped: { [K in Drop]?: number } = {};
   let taken = 0;
@@ -41,6 +44,7 @@ export function createReception({ groups, ownDigests, log, now }: ReceptionOptio
       return;
     }
     group.counters[reason]++;
+    onDrop(group.config, reason, packet);
     const said = complaints.about(packet, reason, group.config, now());
     if (said) log.warn(said);
   };

@@ -107,7 +107,7 @@ test("status is a table for people: what is wrong, who serves, how it came", asy
   const reply = await askBoard(board);
   assert.deepEqual(reply.ok && statusTable(reply.body, new Date("2026-01-01T03:12:05.000Z")).split("\n"), [
     "right: mixed (carpio 0.1.0 on none)",
-    "fault: link down on eth2",
+    "wrong: link down on eth2",
     `maintenance is on, until ${UNTIL}, but nobody took over: do not unplug`,
     "demoted: maintenance, link eth1 down",
     "vhid  interface  role    for         addresses                    master                why",
@@ -138,7 +138,7 @@ test("a terminal is not told what to do by what a board says", async (t) => {
   const outcome = await showStatus(board, false);
   assert.ok(outcome.ok);
   assert.doesNotMatch(outcome.text.replaceAll("\n", ""), /[\p{Cc}\p{Cf}]/u);
-  assert.match(outcome.text, /^fault: a.b.$/m);
+  assert.match(outcome.text, /^wrong: a.b.$/m);
 
   const refusing = await serve(t, (_request, response) => json(response, 403, { error: "\x1b[2J no" }));
   const refused = await askMaintenance(refusing, true, undefined, undefined);

@@ -154,8 +154,9 @@ function saidBy(body: unknown): string | undefined {
 /** As far as we read it. What somebody else's server says is trusted in nothing. */
 function isSnapshot(body: unknown): body is Snapshot {
   if (!isObject(body) || !hasTexts(body, ["name", "version", "board", "role"])) return false;
-  const { carp, maintenance, demotion, faults } = body;
+  const { carp, maintenance, demotion, faults, diagnosis } = body;
   return (
+    (diagnosis === undefined || isDiagnosis(diagnosis)) &&
     isObject(maintenance) &&
     isObject(maintenance["handover"]) &&
     isObject(demotion) &&
@@ -163,6 +164,17 @@ function isSnapshot(body: unknown): body is Snapshot {
     isTexts(faults) &&
     Array.isArray(carp) &&
     carp.every(isGroup)
+  );
+}
+
+/** Boards of before have none. */
+function isDiagnosis(diagnosis: unknown): boolean {
+  if (!isObject(diagnosis) || !Array.isArray(diagnosis["checks"])) return false;
+  return diagnosis["checks"].every(
+    (check) =>
+      isObject(check) &&
+      hasTexts(check, ["state", "says"]) &&
+      (check["advice"] === null || hasTexts(check, ["advice"])),
   );
 }
 

@@ -44,6 +44,8 @@ export const metrics: readonly Metric[] = [
   gauge("carpio_identify", "1: the panel shows which box this is.", ({ identify }) => [[{}, Number(identify.until !== null)]]),
   gauge("carpio_faults", "How many things are wrong now; /status says what.", ({ faults }) => [[{}, faults.length]]),
   gauge("carpio_group_faults", "How many things are wrong with a group.", ofGroups(({ faults }) => [[{}, faults.length]])),
+  gauge("carpio_broken", "1: this check found something wrong.", ({ diagnosis }) => diagnosis.checks.filter(({ state }) => state === "broken").map(({ check, subject }) => [{ check, subject }, 1])),
+  gauge("carpio_peer_reachable", "1: the other board answers over HTTP.", ({ peers }) => peers.map(({ url, reachable }) => [{ url }, Number(reachable)])),
   gauge("carpio_panel_face", "What the lamps say.", ({ panel }) => states("face", faces, panel.face)),
   counter("carpio_button_presses_total", "Presses of the button.", ({ panel }) => [[{}, panel.button.presses]]),
 ];

@@ -2,6 +2,7 @@
  * The snapshot as a JSON Schema, for programs that read it: `/schema.json`. The
  * compiler holds it against the types in snapshot.ts.
  */
+
 import {
   count,
   described,
@@ -17,8 +18,15 @@ import {
   text,
   word,
 } from "./json-schema.js";
-import type { EventSnapshot, GroupSnapshot, MaintenanceSnapshot, Snapshot } from "./snapshot.js";
-import { drops, faces, handovers, overallRoles, roles } from "./vocabulary.js";
+import type {
+  EventSnapshot,
+  GroupSnapshot,
+  MaintenanceSnapshot,
+  PeerGroupSnapshot,
+  PeerSnapshot,
+  Snapshot,
+} from "./snapshot.js";
+import { checks, drops, faces, handovers, overallRoles, roles, states } from "./vocabulary.js";
 
 type Panel = Snapshot["panel"];
 type Lamp = NonNullable<Panel["lamps"]["role"]>;
@@ -94,17 +102,57 @@ const lamp: Schema<Lamp> = either(
   }),
 );
 
+const lamps = object<Panel["lamps"]>(
+  { role: lamp, maintenance: lamp, fault: lamp },
+  { optional: ["role", "maintenance", "fault"] },
+);
+
 const panel = object<Panel>({
   face: word(faces),
-  lamps: object<Panel["lamps"]>(
-    { role: lamp, maintenance: lamp, fault: lamp },
-    { optional: ["role", "maintenance", "fault"] },
-  ),
+  lamps,
   button: object<Panel["button"]>({
     pressed: flag,
     held: described("long enough for a long press", flag),
     presses: count,
   }),
+});
+
+const check = object<Snapshot["diagnosis"]["checks"][number]>({
+  check: word(checks),
+  subject: described("what it is about; empty where it is the whole board", text),
+  state: word(states),
+  says: described("a sentence for people", text),
+  advice: described("what to do", orNull(text)),
+});
+
+const peer = object<PeerSnapshot>({
+  url: text,
+  name: orNull(text),
+  reachable: flag,
+  problem: described("why it does not answer", orNull(text)),
+  askedSecondsAgo: described("since its last answer", orNull(number)),
+  role: orNull(word(overallRoles)),
+  maintenance: orNull(flag),
+  face: orNull(word(faces)),
+  lamps: orNull(lamps),
+  willing: described(
+    "would take over all that this board serves; null: nothing is served here, or it does not say",
+    orNull(flag),
+  ),
+  carp: list(
+    object<PeerGroupSnapshot>({
+      vhid: count,
+      interface: text,
+      role: word(roles),
+      addresses: list(text),
+      advbase: count,
+      advskew: tick,
+      advertisedAdvskew: tick,
+      preempt: flag,
+      master: described("whom it hears", orNull(text)),
+      counters: object<PeerGroupSnapshot["counters"]>({ received: count, badauth: count }),
+    }),
+  ),
 });
 
 const event = object<EventSnapshot>({
@@ -120,6 +168,7 @@ const snapshot = object<Snapshot>({
   name: text,
   version: text,
   board: text,
+  at: described("when this was so, by the board's clock", moment),
   uptimeSeconds: number,
   role: word(overallRoles),
   maintenance,
@@ -144,6 +193,11 @@ const snapshot = object<Snapshot>({
     ),
   ),
   faults: described("what is wrong now, in words", list(text)),
+  diagnosis: object<Snapshot["diagnosis"]>({
+    broken: described("the first thing to look at", orNull(check)),
+    checks: described("in the order in which one would look", list(check)),
+  }),
+  peers: described("the other boards, as they say themselves", list(peer)),
   events: described("the latest changes of role, newest first", list(event)),
 });
 

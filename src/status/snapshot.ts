@@ -4,9 +4,12 @@
  */
 import { lastHeard, ourClaim, type Role } from "../carp/vhost.js";
 import type { Config } from "../config.js";
+import type { Diagnosis } from "../diagnosis.js";
 import type { Counters, Group, RoleChange } from "../group.js";
 import type { FilterCounters } from "../linux/prefilter.js";
 import type { PanelView } from "../panel/panel.js";
+import { canTakeOver } from "../peer.js";
+import type { Peer } from "../peers.js";
 import { formatAddress, formatPrefix } from "../wire/address.js";
 
 /** DESIGN's contract: fields may be added, never renamed. */
@@ -14,6 +17,8 @@ export interface Snapshot {
   readonly name: string;
   readonly version: string;
   readonly board: string;
+  /** When this was so, by the board's clock. */
+  readonly at: string;
   readonly uptimeSeconds: number;
   readonly role: Role | "mixed";
   readonly maintenance: MaintenanceSnapshot;
@@ -25,7 +30,41 @@ export interface Snapshot {
   readonly dropped: { readonly [reason in keyof Counters]?: number };
   readonly prefilter: FilterCounters | null;
   readonly faults: readonly string[];
+  readonly diagnosis: Diagnosis;
+  /** The other boards, as they say themselves. */
+  readonly peers: readonly PeerSnapshot[];
   readonly events: readonly EventSnapshot[];
+}
+
+/** The last answer of a board of `status.peers`; what it was before stays while none comes. */
+export interface PeerSnapshot {
+  readonly url: string;
+  readonly name: string | null;
+  readonly reachable: boolean;
+  /** Why there is no answer. */
+  readonly problem: string | null;
+  readonly askedSecondsAgo: number | null;
+  readonly role: Snapshot["role"] | null;
+  readonly maintenance: boolean | null;
+  readonly face: PanelView["face"] | null;
+  readonly lamps: PanelView["lamps"] | null;
+  /** Whether it would take over all that this board serves; `null`: nothing is served here, or it does not say. */
+  readonly willing: boolean | null;
+  readonly carp: readonly PeerGroupSnapshot[];
+}
+
+export interface PeerGroupSnapshot {
+  readonly vhid: number;
+  readonly interface: string;
+  readonly role: Role;
+  readonly addresses: readonly string[];
+  readonly advbase: number;
+  readonly advskew: number;
+  readonly advertisedAdvskew: number;
+  readonly preempt: boolean;
+  /** Whom it hears. */
+  readonly master: string | null;
+  readonly counters: { readonly received: number; readonly badauth: number };
 }
 
 export interface MaintenanceSnapshot {
@@ -95,6 +134,8 @@ export interface Observed {
   readonly prefilter: FilterCounters | undefined;
   /** Faults that belong to no group. */
   readonly faults: readonly string[];
+  readonly diagnosis: Diagnosis;
+  readonly peers: readonly Peer[];
   readonly events: readonly RoleChange[];
   readonly now: number;
 }
@@ -106,6 +147,7 @@ export function takeSnapshot(observed: Observed): Snapshot {
     name: observed.config.name,
     version: observed.version,
     board: observed.board,
+    at: new Date().toISOString(),
     uptimeSeconds: Math.round(observed.uptimeSeconds * 10) / 10,
     role: overallRole(groups.map(({ role }) => role)),
     maintenance: observed.maintenance,
@@ -119,6 +161,8 @@ export function takeSnapshot(observed: Observed): Snapshot {
     dropped: observed.dropped,
     prefilter: observed.prefilter ?? null,
     faults: [...observed.faults, ...groups.flatMap(({ faults }) => faults)],
+    diagnosis: observed.diagnosis,
+    peers: observed.peers.map((peer) => peerSnapshot(peer, groups, observed.now)),
     events: observed.events.map(({ at, ...event }) => ({ at: at.toISOString(), ...event })),
   };
 }
@@ -156,5 +200,28 @@ function groupSnapshot(group: Group, { macOf, now }: Observed): GroupSnapshot {
       : null,
     counters: { ...group.counters },
     faults: [...group.faults.values()],
+  };
+}
+
+function peerSnapshot(
+  { url, said, saidAt, problem }: Peer,
+  groups: readonly GroupSnapshot[],
+  now: number,
+): PeerSnapshot {
+  const served = groups.filter(({ role }) => role === "master");
+  const reachable = saidAt !== undefined && problem === undefined;
+  const isWilling = said && served.every(({ vhid }) => canTakeOver(said, vhid));
+  return {
+    url,
+    name: said?.name ?? null,
+    reachable,
+    problem: problem ?? null,
+    askedSecondsAgo: saidAt === undefined ? null : Math.round(now - saidAt) / 1000,
+    role: said?.role ?? null,
+    maintenance: said?.maintenance.on ?? null,
+    face: said?.panel.face ?? null,
+    lamps: said?.panel.lamps ?? null,
+    willing: reachable && served.length > 0 ? (isWilling ?? null) : null,
+    carp: (said?.carp ?? []).map(({ master, ...group }) => ({ ...group, master: master?.address ?? null })),
   };
 }

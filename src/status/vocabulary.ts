@@ -38,6 +38,37 @@ export const faces: Meanings<Snapshot["panel"]["face"]> = {
   identify: "this is the box",
 };
 
+/** Of a check. */
+export const states: Meanings<Snapshot["diagnosis"]["checks"][number]["state"]> = {
+  ok: "nothing is wrong",
+  broken: "something is wrong",
+  unknown: "it cannot be known here",
+};
+
+/** What is looked at, each with what is so while nothing is wrong. */
+export const checks: Meanings<Snapshot["diagnosis"]["checks"][number]["check"]> = {
+  link: "every interface is there and has a link",
+  address: "no floating address belongs to an interface itself",
+  "kernel settings": "the kernel's settings are as CARP needs them",
+  "addresses held": "the kernel has the addresses on, or off, as it should",
+  sending: "advertisements leave the board",
+  digest: "everybody who speaks of our groups has their password and addresses",
+  vrrp: "no VRRP uses the number of a group",
+  loop: "nothing that this board sent comes back to it",
+  "peer's configuration": "the boards agree on vhids, addresses and advbase",
+  heard: "no two boards serve the same addresses",
+  standby: "somebody could take over what this board serves",
+  peers: "the boards in status.peers answer",
+  advskews: "one board is preferred",
+  clock: "the clock is set",
+  disc: "what must outlive a restart can be written",
+  prefilter: "floods and forwarded packets are dropped in the kernel",
+  "status port": "status is answered over HTTP",
+  token: "the token of status.token_file is read",
+  panel: "lamps and button work, as far as the board has them",
+  hooks: "hooks are told what happens",
+};
+
 /** Why packets were ignored. */
 export const drops: Meanings<
   Exclude<keyof Snapshot["carp"][number]["counters"], "sent" | "received"> | "flooded"

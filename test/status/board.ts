@@ -91,6 +91,8 @@ function realSnapshot(): Snapshot {
     dropped: { badvhid: 3 },
     prefilter: { badttl: 1, badvhid: 0, flooded: 2 },
     faults: [],
+    diagnosis: { broken: null, checks: [] },
+    peers: [],
     events: [
       {
         at: new Date("2026-11-22T08:00:00Z"),

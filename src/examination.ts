@@ -1,0 +1,109 @@
+/**
+ * Puts together what the board knows of itself and of the others, for
+ * `diagnosis` to judge, and keeps the judgement until something is news.
+ */
+import type { Instant } from "./carp/vhost.js";
+import {
+  type Diagnosis,
+  type Evidence,
+  examine,
+  type GroupEvidence,
+  type PeerEvidence,
+  patienceMs,
+} from "./diagnosis.js";
+import type { Group } from "./group.js";
+import { createGrowth, type Growth } from "./growth.js";
+import type { Peer } from "./peers.js";
+import type { RecentDrops } from "./recent-drops.js";
+import { formatAddress } from "./wire/address.js";
+
+export interface Examination {
+  readonly diagnosis: Diagnosis;
+  /** Something is not as it was when it was judged last. */
+  news(): void;
+}
+
+export interface ExaminationOptions {
+  readonly name: () => string;
+  readonly groups: Iterable<Group>;
+  readonly faults: ReadonlyMap<string, string>;
+  readonly peers: () => readonly Peer[];
+  readonly drops: RecentDrops;
+  readonly now: () => Instant;
+}
+
+export function createExamination(options: ExaminationOptions): Examination {
+  const { groups, faults, drops, now } = options;
+  const growths = new WeakMap<Group, Growth>();
+  let known: Diagnosis | undefined;
+
+  const hears = (group: Group): boolean | null => {
+    const growth = growths.get(group) ?? createGrowth();
+    growths.set(group, growth);
+    growth.see(group.counters.received, now());
+    return growth.grows(patienceMs(group.config), now());
+  };
+
+  const evidenceOf = (group: Group): GroupEvidence => {
+    const { config, vhost } = group;
+    const badDigest = drops.last(config, "badauth");
+    return {
+      vhid: config.vhid,
+      interface: config.interface,
+      role: vhost.role,
+      why: vhost.why,
+      roleForMs: Date.now() - group.since.getTime(),
+      addresses: config.addresses.map(({ address }) => formatAddress(address)),
+      advbase: config.advbase,
+      advskew: config.advskew,
+      hears: hears(group),
+      faults: group.faults,
+      badDigest,
+      vrrpFrom: drops.last(config, "foreign")?.from,
+      loops: drops.last(config, "looped") !== undefined,
+    };
+  };
+
+  const evidence = (): Evidence => ({
+    name: options.name(),
+    groups: [...groups].map(evidenceOf),
+    faults,
+    peers: options.peers().map((peer) => peerEvidence(peer, now())),
+    at: new Date(),
+  });
+
+  return {
+    get diagnosis() {
+      known ??= examine(evidence());
+      return known;
+    },
+    news() {
+      known = undefined;
+    },
+  };
+}
+
+function peerEvidence(peer: Peer, now: Instant): PeerEvidence {
+  const { url, said, saidAt, clockAheadMs } = peer;
+  const asked = peer.problem !== undefined || saidAt !== undefined;
+  const problem = asked ? peer.problem : "it has not answered yet";
+  return {
+    url,
+    name: said?.name,
+    problem,
+    asked,
+    maintenance: said?.maintenance.on ?? false,
+    clockAheadMs: problem === undefined ? clockAheadMs : undefined,
+    groups: (problem === undefined ? (said?.carp ?? []) : []).map(
+      ({ vhid, role, addresses, advbase, advskew }) => ({
+        vhid,
+        role,
+        roleForMs: now - (peer.roleSince(vhid) ?? now),
+        addresses: addresses.map((prefix) => prefix.replace(/\/.*/, "")),
+        advbase,
+        advskew,
+        hears: peer.hears(vhid, patienceMs({ advbase }), now),
+      }),
+    ),
+  };
+}

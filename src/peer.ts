@@ -1,0 +1,83 @@
+/**
+ * What another board says of itself, read out of its `/status`. It is somebody
+ * else's word: what does not have the right shape is refused, what is long is
+ * cut, and nothing in it is acted on but the election of who is asked.
+ */
+import * as v from "valibot";
+import type { Snapshot } from "./status/snapshot.js";
+import { faces, overallRoles, roles } from "./status/vocabulary.js";
+
+/** What we read of another board's snapshot. */
+export type Said = v.InferOutput<typeof said>;
+
+const TEXT_AT_MOST = 120;
+const LIST_AT_MOST = 256;
+
+const text = v.pipe(v.string(), v.transform(plain));
+const whole = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
+const stepMs = v.pipe(v.number(), v.minValue(1), v.maxValue(60_000));
+const lamp = v.variant("pattern", [
+  v.object({ pattern: v.literal("on") }),
+  v.object({ pattern: v.literal("off") }),
+  v.object({
+    pattern: v.literal("blink"),
+    stepsMs: v.pipe(v.array(stepMs), v.minLength(2), v.maxLength(16)),
+  }),
+]);
+
+const group = v.object({
+  vhid: v.pipe(whole, v.maxValue(255)),
+  interface: text,
+  role: v.picklist(words(roles)),
+  addresses: v.pipe(v.array(text), v.maxLength(LIST_AT_MOST)),
+  advbase: whole,
+  advskew: whole,
+  advertisedAdvskew: whole,
+  preempt: v.boolean(),
+  master: v.nullable(v.object({ address: text })),
+  counters: v.object({ received: whole, badauth: whole }),
+});
+
+const said = v.object({
+  name: text,
+  role: v.picklist(words(overallRoles)),
+  /** Older boards do not say when they took their snapshot. */
+  at: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
+  maintenance: v.object({ on: v.boolean() }),
+  panel: v.object({
+    face: v.picklist(words(faces)),
+    lamps: v.object({
+      role: v.exactOptional(lamp),
+      maintenance: v.exactOptional(lamp),
+      fault: v.exactOptional(lamp),
+    }),
+  }),
+  carp: v.pipe(v.array(group), v.maxLength(LIST_AT_MOST)),
+});
+
+/** `undefined` for something that is no snapshot we could read. */
+export function readPeer(body: unknown): Said | undefined {
+  const read = v.safeParse(said, body);
+  return read.success ? read.output : undefined;
+}
+
+/** Whether a board that says so would be master of a vhid if we were not. The interface's name need not be ours. */
+export function canTakeOver(
+  { maintenance, carp }: Pick<Said, "maintenance"> & { carp: readonly { vhid: number; role: string }[] },
+  vhid: number,
+): boolean {
+  return !maintenance?.on && carp.some((group) => group.vhid === vhid && group.role === "backup");
+}
+
+/** Control characters have no business in a name. */
+function plain(raw: string): string {
+  return raw.replace(/\p{C}/gu, "�").slice(0, TEXT_AT_MOST);
+}
+
+function words<W extends Snapshot["role"] | Snapshot["panel"]["face"]>(
+  meanings: {
+    readonly [word in W]: string;
+  },
+): W[] {
+  return Object.keys(meanings) as W[];
+}
