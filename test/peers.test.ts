@@ -1,0 +1,141 @@
+/**
+ * The other boards: what is taken from an answer, and that no answer, however
+ * rude, is more than a problem with a name.
+ */
+import assert from "node:assert/strict";
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { describe, type TestContext, test } from "node:test";
+import { createGrowth } from "../src/growth.js";
+import { readPeer } from "../src/peer.js";
+import { createPeers, type Peer, type Peers } from "../src/peers.js";
+import { until } from "./fakes.js";
+import { snapshotOf } from "./status/board.js";
+
+const IN_TIME = { timeout: 60_000 };
+
+async function serve(t: TestContext, listener: RequestListener): Promise<string> {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+function watch(t: TestContext, ...urls: readonly string[]): Peers {
+  const peers = createPeers({ urls, now: () => performance.now(), onNews: () => {} });
+  t.after(() => peers.close());
+  return peers;
+}
+
+async function when(peers: Peers, what: string, isSo: (peer: Peer) => boolean): Promise<Peer> {
+  const [peer] = peers.all;
+  assert.ok(peer);
+  await until(what, () => isSo(peer));
+  return peer;
+}
+
+test("a board that answers has a name, a role and groups", IN_TIME, async (t) => {
+  const url = await serve(
+    t,
+    (_, response) => void response.end(JSON.stringify(snapshotOf([{ role: "master" }]))),
+  );
+  const peer = await when(watch(t, url), "an answer", ({ said }) => said !== undefined);
+  assert.deepEqual([peer.said?.name, peer.said?.role, peer.problem], ["left", "master", undefined]);
+  assert.deepEqual(
+    peer.said?.carp.map(({ vhid, addresses }) => [vhid, addresses]),
+    [[7, ["192.0.2.1/24"]]],
+  );
+  assert.ok(Math.abs(peer.clockAheadMs ?? Number.NaN) < 30_000);
+});
+
+test("a board that goes away keeps its name, and says why it is silent", IN_TIME, async (t) => {
+  let there = true;
+  const url = await serve(t, (request, response) => {
+    if (there) response.end(JSON.stringify(snapshotOf()));
+    else request.socket.destroy();
+  });
+  const peers = watch(t, url);
+  await when(peers, "an answer", ({ said }) => said !== undefined);
+  there = false;
+  const peer = await when(peers, "a problem", ({ problem }) => problem !== undefined);
+  assert.equal(peer.said?.name, "left");
+});
+
+const rude: readonly { readonly is: string; readonly answers: RequestListener; readonly problem: RegExp }[] =
+  [
+    {
+      is: "no JSON",
+      answers: (_, response) => void response.end("<html>"),
+      problem: /something else than carpio/,
+    },
+    {
+      is: "no snapshot",
+      answers: (_, response) => void response.end('{"role":"master"}'),
+      problem: /something else than carpio/,
+    },
+    {
+      is: "a snapshot with a role that nobody knows",
+      answers: (_, response) => void response.end(JSON.stringify({ ...snapshotOf(), role: "emperor" })),
+      problem: /another version/,
+    },
+    {
+      is: "two megabytes",
+      answers: (_, response) => void response.end(`"${"a".repeat(2 << 20)}"`),
+      problem: /more than \d+ bytes/,
+    },
+    { is: "nothing, and stays on the line", answers: () => {}, problem: /no answer within 1\.5 s/ },
+  ];
+
+describe("an answer that is no use", () => {
+  for (const { is, answers, problem } of rude) {
+    test(is, IN_TIME, async (t) => {
+      const peer = await when(
+        watch(t, await serve(t, answers)),
+        "a problem",
+        (it) => it.problem !== undefined,
+      );
+      assert.match(peer.problem ?? "", problem);
+      assert.equal(peer.said, undefined);
+    });
+  }
+});
+
+test("who is named no more is asked no more; who stays keeps what is known", IN_TIME, async (t) => {
+  const url = await serve(t, (_, response) => void response.end(JSON.stringify(snapshotOf())));
+  const peers = watch(t, url, "http://127.0.0.1:9");
+  const known = await when(peers, "an answer", ({ said }) => said !== undefined);
+  peers.reconfigure([url]);
+  assert.deepEqual(peers.all, [known]);
+  peers.reconfigure([]);
+  assert.deepEqual(peers.all, []);
+});
+
+describe("what is read of a snapshot", () => {
+  test("long texts are cut, and what a terminal would obey is taken out", () => {
+    const read = readPeer({ ...snapshotOf(), name: `\u001b[2J${"x".repeat(500)}` });
+    assert.equal(read?.name, `�[2J${"x".repeat(116)}`);
+  });
+
+  test("more groups than there are vhids are no snapshot", () => {
+    assert.equal(readPeer(snapshotOf(Array.from({ length: 300 }, () => ({})))), undefined);
+  });
+
+  for (const body of [null, undefined, 1, "x", [], {}, { carp: [null] }]) {
+    test(`${JSON.stringify(body)} is none`, () => assert.equal(readPeer(body), undefined));
+  }
+});
+
+test("a counter grows for as long as somebody saw it grow not long ago", () => {
+  const growth = createGrowth();
+  assert.equal(growth.grows(1_000, 0), null);
+  growth.see(5, 0);
+  assert.equal(growth.grows(1_000, 500), null, "not watched for long enough");
+  assert.equal(growth.grows(1_000, 1_001), false);
+  growth.see(6, 2_000);
+  assert.deepEqual([growth.grows(1_000, 3_000), growth.grows(1_000, 3_001)], [true, false]);
+  growth.see(0, 4_000);
+  assert.equal(growth.grows(1_000, 4_500), null, "the program has begun again");
+});
