@@ -3,7 +3,7 @@
  * rude, is more than a problem with a name.
  */
 import assert from "node:assert/strict";
-import { createServer, type RequestListener } from "node:http";
+import { createServer, type RequestListener, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, type TestContext, test } from "node:test";
 import { createGrowth } from "../src/growth.js";
@@ -30,6 +30,11 @@ function watch(t: TestContext, ...urls: readonly string[]): Peers {
   return peers;
 }
 
+function answer(response: ServerResponse, body: unknown): void {
+  response.setHeader("content-type", "application/json");
+  response.end(JSON.stringify(body));
+}
+
 async function when(peers: Peers, what: string, isSo: (peer: Peer) => boolean): Promise<Peer> {
   const [peer] = peers.all;
   assert.ok(peer);
@@ -38,10 +43,7 @@ async function when(peers: Peers, what: string, isSo: (peer: Peer) => boolean): 
 }
 
 test("a board that answers has a name, a role and groups", IN_TIME, async (t) => {
-  const url = await serve(
-    t,
-    (_, response) => void response.end(JSON.stringify(snapshotOf([{ role: "master" }]))),
-  );
+  const url = await serve(t, (_, response) => answer(response, snapshotOf([{ role: "master" }])));
   const peer = await when(watch(t, url), "an answer", ({ said }) => said !== undefined);
   assert.deepEqual([peer.said?.name, peer.said?.role, peer.problem], ["left", "master", undefined]);
   assert.deepEqual(
@@ -54,7 +56,7 @@ test("a board that answers has a name, a role and groups", IN_TIME, async (t) =>
 test("a board that goes away keeps its name, and says why it is silent", IN_TIME, async (t) => {
   let there = true;
   const url = await serve(t, (request, response) => {
-    if (there) response.end(JSON.stringify(snapshotOf()));
+    if (there) answer(response, snapshotOf());
     else request.socket.destroy();
   });
   const peers = watch(t, url);
@@ -73,12 +75,12 @@ const rude: readonly { readonly is: string; readonly answers: RequestListener; r
     },
     {
       is: "no snapshot",
-      answers: (_, response) => void response.end('{"role":"master"}'),
+      answers: (_, response) => answer(response, { role: "master" }),
       problem: /something else than carpio/,
     },
     {
       is: "a snapshot with a role that nobody knows",
-      answers: (_, response) => void response.end(JSON.stringify({ ...snapshotOf(), role: "emperor" })),
+      answers: (_, response) => answer(response, { ...snapshotOf(), role: "emperor" }),
       problem: /another version/,
     },
     {
@@ -104,7 +106,7 @@ describe("an answer that is no use", () => {
 });
 
 test("who is named no more is asked no more; who stays keeps what is known", IN_TIME, async (t) => {
-  const url = await serve(t, (_, response) => void response.end(JSON.stringify(snapshotOf())));
+  const url = await serve(t, (_, response) => answer(response, snapshotOf()));
   const peers = watch(t, url, "http://127.0.0.1:9");
   const known = await when(peers, "an answer", ({ said }) => said !== undefined);
   peers.reconfigure([url]);
