@@ -34,7 +34,15 @@ const COMMENT = ":\n\n";
 const GREETING = "retry: 2000\n\n";
 
 /** What changes all the time is no news. */
-const RESTLESS: readonly string[] = ["uptimeSeconds", "heardSecondsAgo", "counters", "dropped", "prefilter"];
+const RESTLESS: readonly string[] = [
+  "at",
+  "uptimeSeconds",
+  "askedSecondsAgo",
+  "heardSecondsAgo",
+  "counters",
+  "dropped",
+  "prefilter",
+];
 
 export function createStream(views: Views, turns: Turns): Stream {
   const watchers = new Set<ServerResponse>();
