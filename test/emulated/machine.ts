@@ -3,10 +3,11 @@
  * and the bundle in a file system in memory, started by QEMU alone.
  *
  *   outside                                inside
- *   lamps()     ── qtest, readl ─────────▶ the data register of the PL061
- *   setButton() ── qtest, set_irq_in ────▶ line 3 of the PL061
- *   run()       ◀─ the serial line ──────▶ a shell, PID 1
- *   network     ── multicast on loopback ▶ eth0, virtio
+ *   lamps         ◀─ a trace of every edge ── lines 0 to 2 of the PL061
+ *   setButton()   ── qtest, set_irq_in ─────▶ line 3 of the PL061
+ *   run()         ◀─ the serial line ───────▶ a shell, PID 1
+ *   cable         ◀─ tap, a port of a switch ▶ eth0, virtio
+ *   disc          ◀─ a file that stays ──────▶ /var/lib/carpio, vfat on virtio
  *
  * It knows pins and commands; what carpio does with them is for the tests.
  * scripts/guest.mjs makes what is booted.
@@ -24,12 +25,14 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
+import { Lamps } from "./lamps.js";
 import { type Dialogue, openQmp, openQtest } from "./monitor.js";
 
 export interface MachineOptions {
@@ -38,27 +41,31 @@ export interface MachineOptions {
   readonly number?: number;
   /** Lines of carpio.toml. */
   readonly config: readonly string[];
-  /** Machines with the same port are on one network. */
-  readonly port?: number;
+  /** Without one, eth0 has a link and nobody at its other end. */
+  readonly cable?: Cable;
+  /** An image from `makeDisc` for what carpio keeps. Without one it is in memory, and gone with the power. */
+  readonly disc?: string;
   /** Gives the lamps to the kernel's LED class, as a `gpio-leds` node of the device tree does. */
   readonly leds?: boolean;
 }
 
-/** What the lines of the PL061 were from a moment on, in milliseconds. */
-export interface Reading {
-  readonly atMs: number;
-  readonly bits: number;
+/** A tap device, and the words before a command that enter the network it is in. */
+export interface Cable {
+  readonly device: string;
+  readonly door: readonly string[];
 }
 
 const root = join(import.meta.dirname, "../../..");
 const guest = join(root, "build/guest");
+const QEMU = "qemu-system-aarch64";
+const TRACE = "trace";
 const MEMORY_MB = 768;
 const BOOT_MS = 120_000;
 const COMMAND_MS = 60_000;
-/** GPIODATA with the address mask that shows all eight lines. */
-const DATA_REGISTER = 0x90303fc;
+const DISC_BYTES = 4 << 20;
 const BUTTON_LINE = 3;
-const LAMP_BITS = 0b111;
+/** Long enough for a machine that is busy to see it, and well below a second. */
+const FINGER_MS = 400;
 const READY = "the shell is ready";
 const INIT = `#!/usr/bin/busybox sh
 /usr/bin/busybox --install -s /usr/bin
@@ -75,13 +82,17 @@ export class Machine implements AsyncDisposable {
   readonly lines: string[] = [];
   readonly #process: ChildProcess;
   readonly #directory: string;
+  /** What was seen of the lamps since the machine has power. */
+  readonly lamps: Lamps;
   #qtest: Dialogue | undefined;
   #gpio = "";
   #commands = 0;
 
-  private constructor(directory: string, parameters: readonly string[]) {
+  private constructor(directory: string, command: readonly string[]) {
     this.#directory = directory;
-    this.#process = spawn("qemu-system-aarch64", parameters, { stdio: ["pipe", "pipe", "pipe"] });
+    this.lamps = new Lamps(join(directory, TRACE));
+    const [file = "", ...parameters] = command;
+    this.#process = spawn(file, parameters, { stdio: ["pipe", "pipe", "pipe"] });
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
       if (stream) createInterface({ input: stream }).on("line", (line) => this.lines.push(line.trimEnd()));
     }
@@ -91,7 +102,7 @@ export class Machine implements AsyncDisposable {
   /** Returns when a shell answers; carpio does not run yet. */
   static async boot(options: MachineOptions): Promise<Machine> {
     const directory = mkdtempSync(join(tmpdir(), `carpio-machine-${options.name}-`));
-    const machine = new Machine(directory, parametersFor(options, directory));
+    const machine = new Machine(directory, commandFor(options, directory));
     try {
       const qmp = await openQmp(join(directory, "qmp"));
       machine.#gpio = await findGpio(qmp);
@@ -162,32 +173,8 @@ export class Machine implements AsyncDisposable {
         const last = this.lines.slice(-10).join("\n");
         throw new Error(`waited in vain for ${what}; last seen: ${JSON.stringify(answer)}\n${last}`);
       }
-      await delay(10);
+      await delay(30);
     }
-  }
-
-  /** `/status` as the board itself sees it. */
-  async status(): Promise<Record<string, unknown>> {
-    return JSON.parse(await this.run("wget -q -O - http://127.0.0.1:8080/status")) as Record<string, unknown>;
-  }
-
-  /** The lamps' lines: role in bit 0, maintenance in bit 1, fault in bit 2. */
-  async lamps(): Promise<number> {
-    const answer = await this.#ask(`readl 0x${DATA_REGISTER.toString(16)}`);
-    return Number(answer.split(" ")[1]) & LAMP_BITS;
-  }
-
-  /** Every change of the lamps in so many milliseconds, the first reading included. */
-  async watchLamps(forMs: number): Promise<readonly Reading[]> {
-    const start = performance.now();
-    const readings: Reading[] = [];
-    for (let atMs = 0; atMs < forMs; atMs = performance.now() - start) {
-      const bits = await this.lamps();
-      if (bits !== readings.at(-1)?.bits) readings.push({ atMs, bits });
-      // Each reading stops the machine for a moment.
-      await delay(2);
-    }
-    return readings;
   }
 
   /** The level at the button's line; on this board high is pressed. */
@@ -195,7 +182,7 @@ export class Machine implements AsyncDisposable {
     await this.#ask(`set_irq_in ${this.#gpio} unnamed-gpio-in ${BUTTON_LINE} ${pressed ? 1 : 0}`);
   }
 
-  async press(forMs: number): Promise<void> {
+  async press(forMs = FINGER_MS): Promise<void> {
     await this.setButton(true);
     await delay(forMs);
     await this.setButton(false);
@@ -223,24 +210,39 @@ export class Machine implements AsyncDisposable {
   }
 }
 
-function parametersFor(options: MachineOptions, directory: string): readonly string[] {
-  const { number = 2, port = 11200, leds = false } = options;
+/** An empty disc, which outlives every machine that it is given to. */
+export function makeDisc(file: string): string {
+  writeFileSync(file, "");
+  truncateSync(file, DISC_BYTES);
+  execFileSync("busybox", ["mkdosfs", file]);
+  return file;
+}
+
+/** QEMU goes with us, however we end. */
+function commandFor(options: MachineOptions, directory: string): readonly string[] {
+  const { number = 2, cable, disc, leds = false } = options;
   const mac = `52:54:00:00:02:${number.toString(16).padStart(2, "0")}`;
+  const lan = cable ? `tap,ifname=${cable.device},script=no,downscript=no` : "user,restrict=on,ipv6=off";
   return [
+    ...(cable?.door ?? []),
+    ...["setpriv", "--pdeathsig", "KILL", QEMU],
     ...["-M", "virt", "-cpu", "cortex-a72", "-m", String(MEMORY_MB), "-nodefaults", "-no-reboot"],
     ...["-display", "none", "-serial", "stdio"],
     ...["-kernel", join(guest, "vmlinuz"), "-initrd", makeInitrd(options, directory)],
-    ...["-append", "console=ttyAMA0 loglevel=3 panic=1"],
+    ...["-append", "console=ttyAMA0 loglevel=1 panic=1"],
     ...(leds ? ["-dtb", treeWithLeds(directory)] : []),
-    ...["-netdev", `socket,id=lan,mcast=230.0.0.1:${port},localaddr=127.0.0.1`],
-    ...["-device", `virtio-net-pci,netdev=lan,mac=${mac},romfile=`],
+    ...["-netdev", `${lan},id=lan`, "-device", `virtio-net-pci,netdev=lan,mac=${mac},romfile=`],
+    ...(disc ? ["-drive", `if=none,id=disc,format=raw,file=${disc}`] : []),
+    ...(disc ? ["-device", "virtio-blk-pci,drive=disc"] : []),
+    ...["-trace", "pl061_update", "-msg", "timestamp=on", "-D", join(directory, TRACE)],
     ...["-qmp", `unix:${join(directory, "qmp")},server=on,wait=off`],
     ...["-qtest", `unix:${join(directory, "qtest")},server=on,wait=off`, "-qtest-log", "/dev/null"],
   ];
 }
 
 /** Two archives, one behind the other: what all machines have, and what is this one's. */
-function makeInitrd({ name, number = 2, config, leds = false }: MachineOptions, directory: string): string {
+function makeInitrd(options: MachineOptions, directory: string): string {
+  const { name, number = 2, config, disc, leds = false } = options;
   const common = join(guest, "common.cpio");
   if (!existsSync(common)) {
     archive(join(guest, "root"), `${common}.${process.pid}`);
@@ -250,14 +252,15 @@ function makeInitrd({ name, number = 2, config, leds = false }: MachineOptions, 
   for (const folder of ["usr/bin", "etc", "proc", "sys", "dev", "run", "tmp", "var/lib/carpio"]) {
     mkdirSync(join(own, folder), { recursive: true });
   }
-  copyFileSync(join(root, "dist/carpio.cjs"), join(own, "usr/bin/carpio"));
+  copyFileSync(join(root, "build/guest.cjs"), join(own, "usr/bin/carpio"));
   writeFileSync(join(own, "etc/carpio.toml"), [`name = "${name}"`, ...config, ""].join("\n"));
   const settings = [
     `hostname ${name}`,
     `ip address add 192.0.2.${number}/24 dev eth0`,
     "ip link set eth0 up",
     "export PATH=/usr/local/bin:/usr/sbin:/usr/bin",
-    leds ? "insmod /modules/leds-gpio.ko" : "",
+    ...(disc ? ["mount -t vfat /dev/vda /var/lib/carpio"] : []),
+    ...(leds ? ["insmod /modules/leds-gpio.ko"] : []),
   ];
   writeFileSync(join(own, "machine"), `${settings.join("\n")}\n`);
   writeFileSync(join(own, "init"), INIT);
@@ -282,7 +285,7 @@ function archive(folder: string, file: string): void {
 function treeWithLeds(directory: string): string {
   const tree = join(directory, "virt.dtb");
   const parameters = ["-M", `virt,dumpdtb=${tree}`, "-cpu", "cortex-a72", "-m", String(MEMORY_MB)];
-  execFileSync("qemu-system-aarch64", [...parameters, "-display", "none"], { stdio: "ignore" });
+  execFileSync(QEMU, [...parameters, "-nodefaults", "-display", "none"], { stdio: "ignore" });
   const chip = execFileSync("fdtget", ["-t", "x", tree, "/pl061@9030000", "phandle"], {
     encoding: "utf8",
   }).trim();
