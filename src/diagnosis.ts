@@ -308,7 +308,7 @@ const rules = {
   hooks: {
     lamp: false,
     advice: "run the hook's program by hand, or ask its URL with curl",
-    find: ofBoard(/^hook/),
+    find: ofBoard(/^hook\[/),
   },
 } satisfies { readonly [check: string]: Rule };
 

@@ -241,9 +241,9 @@ const rows: readonly Row[] = [
   },
   {
     when: "a hook fails",
-    seen: boardFault("hook 1", "hook 1: /usr/bin/notify: exit status 1"),
+    seen: boardFault("hook[0]", "hook[0]: /usr/bin/notify: exit status 1"),
     check: "hooks",
-    says: "hook 1: /usr/bin/notify: exit status 1",
+    says: "hook[0]: /usr/bin/notify: exit status 1",
     lamp: false,
   },
 ];

@@ -28,6 +28,11 @@ function table(text: string, ...columns: readonly string[]): readonly (readonly 
   return rest.slice(0, end === -1 ? rest.length : end);
 }
 
+/** Part, GPIO, pin and ground. */
+function wired(rows: readonly (readonly string[])[]): readonly (readonly (string | undefined)[])[] {
+  return rows.map(([part = "", ...cells]) => [part.split(" ")[0], ...cells.slice(0, 3)]);
+}
+
 function readme(board: Board): string {
   return readFileSync(`board/${board.name}/readme.md`, "utf8");
 }
@@ -51,11 +56,7 @@ describe("every board", () => {
       test(`${board.name}: the table is that of its board.toml`, () => {
         const row = ({ offset, pin, ground }: typeof button) => [offset, pin, ground].map(String);
         const wanted = [...lamps.map(({ name, wire }) => [name, ...row(wire)]), ["button", ...row(button)]];
-        const found = table(readme(board), "part", "GPIO", "pin", "ground").map(([part = "", ...cells]) => [
-          part.split(" ")[0],
-          ...cells.slice(0, 3),
-        ]);
-        assert.deepEqual(found, wanted);
+        assert.deepEqual(wired(table(readme(board), "part", "GPIO", "pin", "ground")), wanted);
       });
     }
   }
@@ -78,6 +79,7 @@ describe("every board", () => {
 });
 
 const panel = readFileSync("board/common/panel.md", "utf8");
+const front = readFileSync("README.md", "utf8");
 const cases: readonly (readonly LampName[])[] = [["role", "maintenance"], ["role", "fault"], ["role"]];
 
 function printed(lamp: Lamp | undefined): string {
@@ -89,16 +91,27 @@ function pattern(cell: string): string {
   return /^(as role|on|off|[\d/]+)/.exec(cell)?.[0] ?? cell;
 }
 
-describe("the label in panel.md is that of the code", () => {
-  test("three lamps", () => {
-    const rows = table(panel, "what it means", "`face`", "role", "maintenance", "fault");
-    const found = rows.map(([, face, ...lamps]) => [face, ...lamps.map(pattern)]);
-    const wanted = Object.entries(label).map(([face, { role, maintenance, fault }]) => [
-      `\`${face}\``,
-      ...[role, maintenance, fault].map((lamp) => (lamp === "as role" ? lamp : printed(lamp))),
-    ]);
-    assert.deepEqual(found, wanted);
-  });
+test("the wiring in the README is that of every Raspberry Pi", () => {
+  const found = wired(table(front, "part", "GPIO", "pin", "ground"));
+  const pis = boards.filter(({ name }) => name.startsWith("raspberrypi-"));
+  assert.ok(pis.length > 0);
+  for (const board of pis) {
+    assert.deepEqual(wired(table(readme(board), "part", "GPIO", "pin", "ground")), found, board.name);
+  }
+});
+
+describe("the label is that of the code", () => {
+  for (const [where, text] of Object.entries({ "panel.md": panel, "README.md": front })) {
+    test(`three lamps, in ${where}`, () => {
+      const rows = table(text, "what it means", "`face`", "role", "maintenance", "fault");
+      const found = rows.map(([, face, ...lamps]) => [face, ...lamps.map(pattern)]);
+      const wanted = Object.entries(label).map(([face, { role, maintenance, fault }]) => [
+        `\`${face}\``,
+        ...[role, maintenance, fault].map((lamp) => (lamp === "as role" ? lamp : printed(lamp))),
+      ]);
+      assert.deepEqual(found, wanted);
+    });
+  }
 
   test("two lamps and one", () => {
     const rows = table(panel, "`face`", "role and maintenance", "role and fault", "role alone");
