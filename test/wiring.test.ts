@@ -8,6 +8,7 @@ import { describe, test } from "node:test";
 import { drawWiring, pinnedParts } from "../scripts/wiring.js";
 import { type Board, knownBoards, type LampName, parseBoard } from "../src/board.js";
 import { type Face, type Lamp, label, lampsOf, type RoleFace, type View } from "../src/panel/lamp.js";
+import { faces } from "../src/status/vocabulary.js";
 
 const boards = knownBoards().flatMap((read) => (read.ok ? [read.board] : []));
 
@@ -98,6 +99,14 @@ describe("the label in panel.md is that of the code", () => {
       ...[role, maintenance, fault].map((lamp) => (lamp === "as role" ? lamp : printed(lamp))),
     ]);
     assert.deepEqual(found, wanted);
+  });
+
+  test("in words", () => {
+    const rows = table(panel, "what it means", "`face`", "role", "maintenance", "fault");
+    const found = rows.map(([means = "", face = ""]) =>
+      [face, means].map((cell) => cell.replaceAll(/[`*]/g, "")),
+    );
+    assert.deepEqual(Object.fromEntries(found), faces);
   });
 
   test("two lamps and one", () => {
