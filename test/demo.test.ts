@@ -10,7 +10,21 @@ import { test } from "node:test";
 import type { BoardView, Note } from "../scripts/demonstration/board.js";
 import { NO_TALLY, takeIn, tellLossFromNoise } from "../scripts/demonstration/client.js";
 import { fit, inked, type Row, span, width, wrap } from "../scripts/demonstration/ink.js";
+import {
+  hanging,
+  isOn,
+  look,
+  type SeenPanel,
+  staysForMs,
+  stopped,
+  switchedOff,
+  unused,
+} from "../scripts/demonstration/panel.js";
 import { draw, type Picture } from "../scripts/demonstration/screen.js";
+import { LAMPS } from "../src/board.js";
+import { type Face, lampsOf, type View } from "../src/panel/lamp.js";
+import type { PanelView } from "../src/panel/panel.js";
+import { faces } from "../src/status/vocabulary.js";
 import type { ProbeResult } from "./lab/probe.js";
 
 const words = (row: Row): string => row.map(({ text }) => text).join("");
@@ -65,34 +79,39 @@ const conditions: readonly { is: string; board: BoardView; shows: RegExp }[] = [
   {
     is: "a master",
     board: board("left", { role: "master", why: "no master heard" }),
-    shows: /● MASTER +for 5\.0 s.*no master heard.*sends {2}1\/0, 12 sent/s,
+    shows: /MASTER +for 5\.0 s.*no master heard.*sends 1\/0, 12 sent/s,
   },
   {
     is: "a backup",
     board: board("left", { role: "backup" }),
-    shows: /○ BACKUP.*hears {2}192\.0\.2\.3 1\/50 0\.3 s ago/s,
+    shows: /BACKUP.*hears 192\.0\.2\.3 1\/50 0\.3 s ago/s,
   },
   {
     is: "addresses that its kernel has",
     board: { ...board("left", { role: "master" }), holds: ["192.0.2.1"] },
-    shows: /holds {2}192\.0\.2\.1 /,
+    shows: /holds 192\.0\.2\.1 /,
   },
   {
     is: "no daemon, whatever it said last",
     board: { ...board("left"), daemon: { is: "gone", since: 60_000, why: "died of SIGKILL" } },
-    shows: /× NO DAEMON +for 5\.0 s.*died of SIGKILL/s,
+    shows: /NO DAEMON +for 5\.0 s.*died of SIGKILL/s,
   },
   {
     is: "a frozen daemon",
     board: { ...board("left", { role: "master" }), daemon: { is: "frozen", since: 64_000 } },
-    shows: /■ FROZEN.*it was master/s,
+    shows: /FROZEN.*it was master/s,
   },
   {
     is: "a daemon that has stopped answering",
     board: { ...board("left", { role: "master" }, 60_000) },
-    shows: /○ SILENT.*no answer for 5\.0 s; was master/s,
+    shows: /SILENT.*no answer for 5\.0 s; was master/s,
   },
-  { is: "a cut cable", board: { ...board("left"), pluggedIn: false }, shows: /cable {2}cut.*╳╌+ switch/s },
+  { is: "a cut cable", board: { ...board("left"), pluggedIn: false }, shows: /cable cut.*╳╌+ switch/s },
+  {
+    is: "a board that its button has switched off",
+    board: { ...board("left"), daemon: { is: "off", since: 60_000 }, panel: switchedOff(unused, 60_000) },
+    shows: /SWITCHED OFF +for 5\.0 s.*○ green {2}● amber {2}○ red .*switched off: safe to unplug/s,
+  },
 ];
 
 for (const { is, board, shows } of conditions) {
@@ -106,10 +125,73 @@ for (const { is, board, shows } of conditions) {
   });
 }
 
+test("whatever the lamps say, it is said in full beside them", () => {
+  for (const face of Object.keys(faces) as Face[]) {
+    const left = { ...board("left"), panel: look(unused, panelView(face), 0) };
+    const text = draw({ ...nobody, boards: [left, nobody.boards[1]] }, 80, 24)
+      .map(words)
+      .join("\n");
+    assert.ok(text.includes(`┃ ${faces[face]} `), `${faces[face]} in\n${text}`);
+  }
+});
+
+test("a finger on the button is seen", () => {
+  const pressed = look(
+    unused,
+    { ...panelView("master"), button: { pressed: true, held: false, presses: 1 } },
+    0,
+  );
+  assert.match(lampRow(pressed, 0), /^┃ ● green {2}○ amber {2}○ red +button \[▼\] ┃│ ○ green .*\[ \] │$/);
+});
+
+// ---- The lamps -------------------------------------------------------------
+
+test("a lamp that winks is lit for as long as the wink, and says when to look again", () => {
+  const safe = look(unused, panelView("safe"), 1_000);
+  const looks = [1_000, 1_049, 1_050, 2_999, 3_000, 3_049.5, 3_050].map((at) => ({
+    at,
+    lit: LAMPS.filter((name) => isOn(safe, name, at)).join(" and "),
+    staysMs: staysForMs(safe, at),
+  }));
+  assert.deepEqual(looks, [
+    { at: 1_000, lit: "role and maintenance", staysMs: 50 },
+    { at: 1_049, lit: "role and maintenance", staysMs: 1 },
+    { at: 1_050, lit: "maintenance", staysMs: 1_950 },
+    { at: 2_999, lit: "maintenance", staysMs: 1 },
+    { at: 3_000, lit: "role and maintenance", staysMs: 50 },
+    { at: 3_049.5, lit: "role and maintenance", staysMs: 0.5 },
+    { at: 3_050, lit: "maintenance", staysMs: 1_950 },
+  ]);
+  assert.match(lampRow(safe, 1_049), /^┃ ● green {2}● amber {2}○ red /);
+  assert.match(lampRow(safe, 1_050), /^┃ ○ green {2}● amber {2}○ red /);
+});
+
+test("a lamp that goes on as before blinks on without a stumble", () => {
+  const backup = look(unused, panelView("backup"), 1_000);
+  const safe = look(backup, panelView("safe"), 2_500);
+  assert.deepEqual([isOn(safe, "role", 2_510), isOn(safe, "role", 3_010)], [false, true]);
+});
+
+test("without a daemon the red lamp is lit alone; one that hangs leaves the lamps as they happened to be", () => {
+  const identify = look(unused, panelView("identify"), 1_000);
+  const rows = [unused, hanging(identify, 1_010), hanging(identify, 1_110), stopped(identify, 1_010)].map(
+    (panel) => lampRow(panel, 9_999).slice(2, 25),
+  );
+  assert.deepEqual(rows, [
+    "○ green  ○ amber  ○ red",
+    "● green  ● amber  ● red",
+    "○ green  ○ amber  ○ red",
+    "○ green  ○ amber  ● red",
+  ]);
+});
+
+// ---- What happened ---------------------------------------------------------
+
 test("the picture shows what the client lost, who served when, and what happened", () => {
   const experience = { sent: 61_000, lost: 3120, longestOutageMs: 3121, silenceMs: 2 };
   const notes: readonly Note[] = [
     { at: 4_000, who: "left", kind: "log", text: "init -> backup: link up" },
+    { at: 5_000, who: "left", kind: "lamps", text: "lamps: alive, standing by" },
     { at: 31_000, who: "left", kind: "deed", text: "the cable is cut" },
     { at: 35_000, who: "client", kind: "outcome", text: "right serves after 3.1 s; 3,120 packets lost" },
   ];
@@ -201,6 +283,19 @@ test("usage", () => {
 
 // ---- Around it -------------------------------------------------------------
 
+/** What a board that is master, or whose face says another role, would answer. */
+function panelView(face: Face): PanelView {
+  const lamps = lampsOf(face, { role: "master" } as View, LAMPS);
+  return { face, lamps, button: { pressed: false, held: false, presses: 0 } };
+}
+
+/** The row of the picture that has the lamps of both boards; the left one's are these. */
+function lampRow(panel: SeenPanel, at: number): string {
+  const left = { ...board("left"), panel };
+  const drawn = draw({ ...nobody, boards: [left, nobody.boards[1]], now: at }, 80, 24).map(words);
+  return drawn.find((row) => row.includes("amber")) ?? "";
+}
+
 function board(
   name: "left" | "right",
   carp: { role?: "master" | "backup"; why?: string } = {},
@@ -225,6 +320,7 @@ function board(
     daemon: { is: "running", since: 1_000 },
     pluggedIn: true,
     handedOver: false,
+    panel: unused,
     status: { at: answeredAt, snapshot: { role, carp: [group] } } as unknown as BoardView["status"],
     holds: [],
   };

@@ -8,6 +8,7 @@ import { describe, test } from "node:test";
 import { drawWiring, pinnedParts } from "../scripts/wiring.js";
 import { type Board, knownBoards, type LampName, parseBoard } from "../src/board.js";
 import { type Face, type Lamp, label, lampsOf, type RoleFace, type View } from "../src/panel/lamp.js";
+import { faces } from "../src/status/vocabulary.js";
 
 const boards = knownBoards().flatMap((read) => (read.ok ? [read.board] : []));
 
@@ -112,6 +113,14 @@ describe("the label is that of the code", () => {
       assert.deepEqual(found, wanted);
     });
   }
+
+  test("in words", () => {
+    const rows = table(panel, "what it means", "`face`", "role", "maintenance", "fault");
+    const found = rows.map(([means = "", face = ""]) =>
+      [face, means].map((cell) => cell.replaceAll(/[`*]/g, "")),
+    );
+    assert.deepEqual(Object.fromEntries(found), faces);
+  });
 
   test("two lamps and one", () => {
     const rows = table(panel, "`face`", "role and maintenance", "role and fault", "role alone");

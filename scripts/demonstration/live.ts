@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Moment, now } from "../../test/lab/child.js";
 import { BOARDS, type Board, type BoardName, type Note } from "./board.js";
 import { type Follower, follow, NO_TALLY, startProbes, type Tally } from "./client.js";
+import { staysForMs } from "./panel.js";
 import { type DEEDS, draw, drawWaiting, type Picture, type Second } from "./screen.js";
 import { power, type Stage } from "./stage.js";
 import type { Terminal } from "./terminal.js";
@@ -24,13 +25,14 @@ interface Clients {
 }
 
 const deeds: { readonly [K in keyof typeof DEEDS]: (board: Board) => Promise<void> } = {
-  h: (board) => (board.view().handedOver ? board.takeBack() : board.handOver()),
+  " ": (board) => board.press(),
+  h: (board) => board.hold(),
+  b: (board) => board.bringBack(),
   k: (board) => board.kill(),
   s: (board) => board.stop(),
   f: (board) => (board.view().daemon.is === "frozen" ? board.thaw() : board.freeze()),
   c: (board) => board.cutCable(),
   p: (board) => board.plugIn(),
-  b: (board) => board.bringBack(),
 };
 
 /** The outcome of a deed is said when all has been calm for so long since the address changed hands, */
@@ -38,7 +40,11 @@ const CALM_MS = 1_000;
 /** or when it has not changed hands for so long, because it need not. */
 const UNMOVED_MS = 5_000;
 const SILENCE_MS = 100;
+/** The picture is drawn so often at least; a lamp that changes sooner is not kept waiting. */
 const FRAME_MS = 100;
+/** A key that is held down repeats itself, after half a second at first; that is not the finger coming back. */
+const REPEAT_MS = 700;
+const BUTTON_KEYS: readonly string[] = [" ", "h"];
 const NOTES_KEPT = 200;
 const SECONDS_KEPT = 500;
 
@@ -53,6 +59,10 @@ export class Live {
   #stage: Stage | undefined;
   #clients: Clients | undefined;
   #pending: Pending | undefined;
+  /** Deeds that are not done yet; what they come to is still open. */
+  #underWay = 0;
+  #lastKey: { readonly key: string; readonly at: Moment } | undefined;
+  #nextFrame: NodeJS.Timeout | undefined;
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal;
@@ -81,13 +91,13 @@ export class Live {
   /** Until somebody presses q. */
   async play(stage: Stage): Promise<number> {
     this.#stage = stage;
-    const frames = setInterval(() => this.#frame(stage), FRAME_MS);
     try {
+      this.#frame(stage);
       await Promise.race([this.#quit, this.#begin(stage)]);
       await this.#quit;
       return 0;
     } finally {
-      clearInterval(frames);
+      clearTimeout(this.#nextFrame);
     }
   }
 
@@ -107,6 +117,9 @@ export class Live {
   }
 
   #press(key: string): void {
+    const last = this.#lastKey;
+    this.#lastKey = { key, at: now() };
+    if (BUTTON_KEYS.includes(key) && last?.key === key && now() - last.at < REPEAT_MS) return;
     if (key === "1" || key === "\x1b[D") this.#chosen = "left";
     else if (key === "2" || key === "\x1b[C") this.#chosen = "right";
     else if (key === "\t") this.#chosen = this.#chosen === "left" ? "right" : "left";
@@ -119,12 +132,14 @@ export class Live {
   /** One deed after the other on each board. */
   #do(board: Board, key: keyof typeof deeds): void {
     const { name } = board.view();
+    this.#underWay++;
     const done = (this.#queues.get(name) ?? Promise.resolve())
       .then(() => deeds[key](board))
       .catch((error: unknown) => {
         const text = `not now: ${error instanceof Error ? error.message : error}`;
         this.note({ at: now(), who: name, kind: "outcome", text });
-      });
+      })
+      .finally(() => this.#underWay--);
     this.#queues.set(name, done);
   }
 
@@ -141,12 +156,16 @@ export class Live {
 
   #frame(stage: Stage): void {
     this.#keepSecond(stage);
-    const text = this.#pending && this.#outcome(stage, this.#pending);
+    const open = this.#underWay === 0 ? this.#pending : undefined;
+    const text = open && this.#outcome(stage, open);
     if (text !== undefined) {
       this.#pending = undefined;
       this.note({ at: now(), who: "client", kind: "outcome", text });
     }
     this.#draw();
+    const panels = Object.values(stage.boards).map((board) => board.view().panel);
+    const stays = Math.min(FRAME_MS, ...panels.map((panel) => staysForMs(panel, now())));
+    this.#nextFrame = setTimeout(() => this.#frame(stage), Math.ceil(stays));
   }
 
   /** What a deed came to, once that is certain. */

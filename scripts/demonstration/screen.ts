@@ -3,17 +3,19 @@
  * is `terminal.ts`, and what the keys do is `live.ts`.
  *
  *   title
- *   ┌ left ┐┌ right ┐   role, why, addresses, what it hears, and its log
+ *   ┌ left ┐┌ right ┐   role, why, addresses, what it hears, lamps and button, and its log
  *   └──┬───┘└───┬───┘
  *      └─switch─┴─ client
  *   what the client sees, and how it was over the last seconds
  *   what happened
  *   keys
  */
+import type { LampName } from "../../src/board.js";
 import type { Moment } from "../../test/lab/child.js";
 import { ADDRESSES, type BoardName, type BoardView, type Note } from "./board.js";
 import type { Experience } from "./client.js";
 import { apart, fit, type Ink, plain, type Row, type Span, span, width, wrap } from "./ink.js";
+import { isOn, type Sight, wordsFor } from "./panel.js";
 import { count, duration } from "./wording.js";
 
 /** How one second of the past went. */
@@ -42,13 +44,14 @@ export interface Picture {
 
 /** What can be done to the chosen board. */
 export const DEEDS = {
-  h: "hand over/take back",
+  " ": "press button",
+  h: "hold it 5 s",
+  b: "bring back",
   k: "kill -9",
   s: "stop",
   f: "freeze/thaw",
   c: "cut cable",
   p: "plug in",
-  b: "bring back",
 } as const;
 
 export const LEAST = { columns: 80, rows: 24 } as const;
@@ -56,9 +59,26 @@ export const LEAST = { columns: 80, rows: 24 } as const;
 /** A role reported longer ago than this is history. */
 const FRESH_MS = 1500;
 const ANSWERING_MS = 100;
-/** Rows that are always there: title, five of a board and its three lines, cable, client, two strips, rule, keys. */
-const FIXED_ROWS = 1 + 5 + 3 + 1 + 2 + 2 + 1 + 2;
+/** Rows that are always there: title, six of a board and its three lines, cable, client, two strips, rule, keys. */
+const FIXED_ROWS = 1 + 6 + 3 + 1 + 2 + 2 + 1 + 2;
 const HEIGHTS = [..."▁▂▃▄▅▆▇█"];
+/** Of a lamp that is lit. */
+const LAMPS: readonly { readonly name: LampName; readonly colour: string; readonly ink: Ink }[] = [
+  { name: "role", colour: "green", ink: "good" },
+  { name: "maintenance", colour: "amber", ink: "warning" },
+  { name: "fault", colour: "red", ink: "bad" },
+];
+/** What must not be overlooked, by a hand on the plug above all. */
+const SIGHT_INK: { readonly [S in Sight]?: Ink } = {
+  safe: "good",
+  "switched-off": "good",
+  "handing-over": "warning",
+  "power-off": "warning",
+  hangs: "warning",
+  "no-taker": "bad",
+  fault: "bad",
+  stopped: "bad",
+};
 
 /** As many rows as asked for, each as wide as asked for. */
 export function draw(picture: Picture, columns: number, rows: number): readonly Row[] {
@@ -123,79 +143,82 @@ function box(board: BoardView, picture: Picture, cells: number, logRows: number)
   ];
 }
 
-/** Five rows that say how the board is. */
+/** Six rows that say how the board is. */
 function facts(board: BoardView, { now }: Picture, cells: number): readonly Row[] {
-  const { ink, lamp, word, why, since } = condition(board, now);
-  const role = [span(ink, `${lamp} ${word}`)];
+  const { ink, word, why, since } = condition(board, now);
+  const role = [span(ink, word)];
   const holds = board.holds.length > 0 ? board.holds.join("  ") : "nothing";
   return [
     since === undefined ? role : apart(role, plain(`for ${duration(Math.max(now - since, 0))}`), cells),
     plain(why),
-    [span("dim", "holds  "), span(board.holds.length > 0 ? "bold" : "plain", holds)],
+    [span("dim", "holds "), span(board.holds.length > 0 ? "bold" : "plain", holds)],
     advertisements(board),
-    cableAndDaemon(board),
+    lamps(board, now, cells),
+    [span(SIGHT_INK[board.panel.sight] ?? "plain", wordsFor(board.panel.sight))],
   ];
 }
 
 interface Condition {
   readonly ink: Ink;
-  readonly lamp: string;
   readonly word: string;
   readonly why: string;
   readonly since: Moment | undefined;
 }
 
-/** The role lamp: what the daemon says of itself, or why it does not. */
+/** What the daemon says of itself, or why it does not. */
 function condition({ daemon, status, handedOver }: BoardView, now: Moment): Condition {
   if (daemon.is === "gone") {
-    return { ink: "bad", lamp: "×", word: "NO DAEMON", why: daemon.why, since: daemon.since };
+    return { ink: "bad", word: "NO DAEMON", why: daemon.why, since: daemon.since };
+  }
+  if (daemon.is === "off") {
+    return { ink: "bold", word: "SWITCHED OFF", why: "by its button", since: daemon.since };
   }
   const carp = status?.snapshot.carp[0];
   if (daemon.is === "frozen") {
     const why = `hangs; it was ${carp?.role ?? "starting"}`;
-    return { ink: "warning", lamp: "■", word: "FROZEN", why, since: daemon.since };
+    return { ink: "warning", word: "FROZEN", why, since: daemon.since };
   }
   if (!status || !carp) {
-    return { ink: "warning", lamp: "○", word: "STARTING", why: "", since: daemon.since };
+    return { ink: "warning", word: "STARTING", why: "", since: daemon.since };
   }
   const why = handedOver && carp.role === "backup" ? `${carp.why} (handed over)` : carp.why;
   const since = Date.parse(carp.since);
   if (now - status.at > FRESH_MS) {
     const silent = `no answer for ${duration(now - status.at)}; was ${carp.role}`;
-    return { ink: "warning", lamp: "○", word: "SILENT", why: silent, since: undefined };
+    return { ink: "warning", word: "SILENT", why: silent, since: undefined };
   }
-  if (carp.role === "master") return { ink: "good", lamp: "●", word: "MASTER", why, since };
+  if (carp.role === "master") return { ink: "good", word: "MASTER", why, since };
   return {
     ink: carp.role === "backup" ? "plain" : "warning",
-    lamp: "○",
     word: carp.role.toUpperCase(),
     why,
     since,
   };
 }
 
-function advertisements({ status, daemon }: BoardView): Row {
+function advertisements({ status, daemon, pluggedIn }: BoardView): Row {
+  if (!pluggedIn) return [span("dim", "cable "), span("bad", "cut")];
   const carp = status?.snapshot.carp[0];
   if (!carp || daemon.is !== "running" || carp.role === "init") return [];
   if (carp.role === "master") {
     const says = `${carp.advbase}/${carp.advertisedAdvskew}, ${count(carp.counters.sent)} sent so far`;
-    return [span("dim", "sends  "), span("plain", says)];
+    return [span("dim", "sends "), span("plain", says)];
   }
   const { master } = carp;
   const hears = master
     ? `${master.address} ${master.advbase}/${master.advskew} ${master.heardSecondsAgo.toFixed(1)} s ago`
     : "nobody";
-  return [span("dim", "hears  "), span("plain", hears)];
+  return [span("dim", "hears "), span("plain", hears)];
 }
 
-function cableAndDaemon({ pluggedIn, handedOver, status }: BoardView): Row {
-  const cable = pluggedIn ? span("plain", "in") : span("bad", "cut");
-  const asks = status?.snapshot.carp[0]?.advskew;
-  const advskew =
-    asks === undefined
-      ? []
-      : [span("dim", "  advskew "), span(handedOver ? "warning" : "plain", String(asks))];
-  return [span("dim", "cable  "), cable, ...advskew];
+/** As on the case, and the button under or without a finger. */
+function lamps({ panel }: BoardView, now: Moment, cells: number): Row {
+  const row = LAMPS.flatMap(({ name, colour, ink }) => [
+    isOn(panel, name, now) ? span(ink, `● ${colour}`) : span("dim", `○ ${colour}`),
+    span("plain", "  "),
+  ]);
+  const button = panel.pressed ? [span("key", "[▼]")] : [span("plain", "[ ]")];
+  return apart(row, [span("dim", "button "), ...button], cells);
 }
 
 /** The newest lines that fit, the newest last. */
@@ -309,12 +332,15 @@ function events({ notes, startedAt }: Picture, columns: number, rows: number): r
 
 function legend(): readonly Row[] {
   const entry = (keys: readonly string[], does: string): Row => [
-    ...keys.map((key) => span("key", ` ${key} `)),
+    ...keys.map((key) => span("key", key === " " ? " space " : ` ${key} `)),
     span("plain", ` ${does}  `),
   ];
   const deeds = Object.entries(DEEDS).map(([key, does]) => entry([key], does));
-  const entries = [entry(["1", "2"], "board"), ...deeds, entry(["z"], "zero"), entry(["q"], "quit")];
-  return [entries.slice(0, 5), entries.slice(5)].map((line) => [span("plain", " "), ...line.flat()]);
+  const lines = [
+    [entry(["1", "2"], "board"), ...deeds.slice(0, 3), entry(["q"], "quit")],
+    [...deeds.slice(3), entry(["z"], "zero")],
+  ];
+  return lines.map((line) => [span("plain", " "), ...line.flat()]);
 }
 
 /** Neighbours of one ink become one span: less for the terminal to read. */

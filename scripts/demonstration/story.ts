@@ -8,18 +8,25 @@ import { type Moment, now } from "../../test/lab/child.js";
 import type { ProbeResult } from "../../test/lab/probe.js";
 import { ADDRESSES, BOARDS, type BoardName, type BoardView, type Note } from "./board.js";
 import { startProbes, tellLossFromNoise } from "./client.js";
+import { type Sight, wordsFor } from "./panel.js";
 import { power, type Stage, secondsSince } from "./stage.js";
 import { duration, packetsLost } from "./wording.js";
 
-/** How a board should look in the end: the role it reports by `GET /status`, or why it cannot. */
-type Condition = Snapshot["role"] | "gone" | "frozen";
+/** How a board should be in the end: the role it reports by `GET /status`, or why it cannot. */
+type Condition = Snapshot["role"] | Exclude<BoardView["daemon"]["is"], "running">;
+
+/** And what its lamps should say. */
+interface Look {
+  readonly is: Condition;
+  readonly lamps: Sight;
+}
 
 interface Act {
   readonly title: string;
   do(boards: Stage["boards"]): Promise<void>;
   /** Who should serve then. */
   readonly serves: BoardName;
-  readonly becomes: { readonly [B in BoardName]: Condition };
+  readonly becomes: { readonly [B in BoardName]: Look };
   /** The longest time without an answer; 0 stands for not a packet lost. */
   readonly outageAtMostMs: number;
 }
@@ -42,19 +49,35 @@ const DEADLINE_MS = 30_000;
 /** After this, a loss would belong to something else. */
 const CALM_MS = 1_000;
 
-const bothWell = { left: "master", right: "backup" } as const;
+const serving: Look = { is: "master", lamps: "master" };
+const standingBy: Look = { is: "backup", lamps: "backup" };
+const bothWell = { left: serving, right: standingBy };
 
 const acts: readonly Act[] = [
   {
-    title: "left is to be unplugged: it hands over, and serves until it hears right do so.",
-    do: ({ left }) => left.handOver(),
+    title: "left is to be unplugged: a finger presses its button. It serves until it hears right do so.",
+    do: ({ left }) => left.press(),
     serves: "right",
-    becomes: { left: "backup", right: "master" },
+    becomes: { left: { is: "backup", lamps: "safe" }, right: serving },
     outageAtMostMs: NOTHING,
   },
   {
-    title: "left takes back: its maintenance is off, it is preferred again, and preempts.",
-    do: ({ left }) => left.takeBack(),
+    title: "left's button is pressed again: it is preferred again, and preempts.",
+    do: ({ left }) => left.press(),
+    serves: "left",
+    becomes: bothWell,
+    outageAtMostMs: NOTHING,
+  },
+  {
+    title: "left's button is held for five seconds: let go, it hands over and powers off.",
+    do: ({ left }) => left.hold(),
+    serves: "right",
+    becomes: { left: { is: "off", lamps: "switched-off" }, right: serving },
+    outageAtMostMs: NOTHING,
+  },
+  {
+    title: "left is switched on again: it listens first, then preempts.",
+    do: ({ left }) => left.start(),
     serves: "left",
     becomes: bothWell,
     outageAtMostMs: NOTHING,
@@ -63,11 +86,11 @@ const acts: readonly Act[] = [
     title: "left is stopped politely: it bows out, and serves until it hears right do so.",
     do: ({ left }) => left.stop(),
     serves: "right",
-    becomes: { left: "gone", right: "master" },
+    becomes: { left: { is: "gone", lamps: "stopped" }, right: serving },
     outageAtMostMs: NOTHING,
   },
   {
-    title: "left starts again: it listens first, then preempts.",
+    title: "left starts again.",
     do: ({ left }) => left.start(),
     serves: "left",
     becomes: bothWell,
@@ -77,7 +100,7 @@ const acts: readonly Act[] = [
     title: "left's daemon is killed: the addresses go at once, and its supervisor tells right.",
     do: ({ left }) => left.kill(),
     serves: "right",
-    becomes: { left: "gone", right: "master" },
+    becomes: { left: { is: "gone", lamps: "stopped" }, right: serving },
     outageAtMostMs: A_CRASH_MS,
   },
   {
@@ -91,7 +114,7 @@ const acts: readonly Act[] = [
     title: "left's cable is cut: nobody can tell right, which waits for 3.2 s of silence.",
     do: ({ left }) => left.cutCable(),
     serves: "right",
-    becomes: { left: "init", right: "master" },
+    becomes: { left: { is: "init", lamps: "starting" }, right: serving },
     outageAtMostMs: A_SILENCE_MS,
   },
   {
@@ -105,7 +128,7 @@ const acts: readonly Act[] = [
     title: "left's daemon hangs: its kernel answers until the addresses expire; right waits for silence.",
     do: ({ left }) => left.freeze(),
     serves: "right",
-    becomes: { left: "frozen", right: "master" },
+    becomes: { left: { is: "frozen", lamps: "stopped" }, right: serving },
     outageAtMostMs: A_SILENCE_MS,
   },
   {
@@ -121,6 +144,8 @@ const acts: readonly Act[] = [
 export class Story {
   readonly #print: (line: string) => void;
   readonly #startedAt = now();
+  /** When something was done to a board last: a finger stays for a while, and counts when it leaves. */
+  #deedAt: Moment = 0;
 
   constructor(print: (line: string) => void) {
     this.#print = print;
@@ -134,6 +159,7 @@ export class Story {
 
   /** For everything that the stage reports. */
   readonly note = ({ at, who, kind, text }: Note): void => {
+    if (kind === "deed") this.#deedAt = at;
     const indent = kind === "deed" ? "" : "  ";
     this.#say(`${indent}${who.padEnd(5)}  ${text}`, at);
   };
@@ -154,6 +180,7 @@ export class Story {
       1,
       "Both boards start. Nobody serves, so left, the preferred one, does after 3 s.",
       "left serves",
+      bothWell.left,
     );
     const beganAt = now();
     await Promise.all(BOARDS.map((name) => stage.boards[name].start()));
@@ -166,8 +193,8 @@ export class Story {
     const loss =
       outageAtMostMs === NOTHING ? "no packet is lost" : `no answer for ${duration(outageAtMostMs)} at most`;
     this.#print("");
-    this.#announce(number, title, `${serves} serves, ${loss}`);
-    const outcome = await perform(stage, act);
+    this.#announce(number, title, `${serves} serves, ${loss}`, act.becomes.left);
+    const outcome = await this.#perform(stage, act);
     const { servesAfterMs, letsGoAfterMs, lost, noise, result } = outcome;
     const other = act.serves === "left" ? "right" : "left";
     const longest = lost > 0 ? `, ${duration(result.longestOutageMs)} without an answer` : "";
@@ -182,34 +209,34 @@ export class Story {
     return wrong.length;
   }
 
-  #announce(number: number, title: string, wanted: string): void {
+  async #perform(stage: Stage, act: Act): Promise<Outcome> {
+    const { probe, control } = await startProbes(stage.lab);
+    await probe.answering(DEADLINE_MS);
+    const other = act.serves === "left" ? "right" : "left";
+    await act.do(stage.boards);
+    const actedAt = this.#deedAt;
+    const servesAfterMs = await settle(stage, act.serves, act.becomes, actedAt);
+    await probe.answering(DEADLINE_MS);
+    await sleep(CALM_MS);
+    const letGoAt = stage.changedHands(other, false, actedAt);
+    const [result, noise] = await Promise.all([probe.stop(), control.stop()]);
+    return {
+      servesAfterMs,
+      letsGoAfterMs: letGoAt && letGoAt - actedAt,
+      result,
+      ...tellLossFromNoise(result, noise),
+      servingAtEnd: stage.serving(),
+    };
+  }
+
+  #announce(number: number, title: string, wanted: string, { lamps }: Look): void {
     this.#print(`${number}. ${title}`);
-    this.#print(`   Wanted: ${wanted}.`);
+    this.#print(`   Wanted: ${wanted}. left's lamps: ${wordsFor(lamps)}.`);
   }
 
   #say(text: string, at: Moment = now()): void {
     this.#print(`${secondsSince(this.#startedAt, at).padStart(6)}  ${text}`);
   }
-}
-
-async function perform(stage: Stage, act: Act): Promise<Outcome> {
-  const { probe, control } = await startProbes(stage.lab);
-  await probe.answering(DEADLINE_MS);
-  const other = act.serves === "left" ? "right" : "left";
-  const actedAt = now();
-  await act.do(stage.boards);
-  const servesAfterMs = await settle(stage, act.serves, act.becomes, actedAt);
-  await probe.answering(DEADLINE_MS);
-  await sleep(CALM_MS);
-  const letGoAt = stage.changedHands(other, false, actedAt);
-  const [result, noise] = await Promise.all([probe.stop(), control.stop()]);
-  return {
-    servesAfterMs,
-    letsGoAfterMs: letGoAt && letGoAt - actedAt,
-    result,
-    ...tellLossFromNoise(result, noise),
-    servingAtEnd: stage.serving(),
-  };
 }
 
 /** Waits until one board alone has the addresses and both are as they should be. Says how long it took to serve. */
@@ -221,19 +248,25 @@ async function settle(
 ): Promise<number> {
   for (const address of ADDRESSES) await stage.lab.holders.wait(address, [serves], DEADLINE_MS);
   const servesAt = stage.changedHands(serves, true, sinceAt) ?? sinceAt;
-  const is = (): string =>
-    BOARDS.map((name) => `${name} is ${conditionOf(stage.boards[name].view(), sinceAt)}`).join(", ");
-  const wanted = BOARDS.map((name) => `${name} is ${becomes[name]}`).join(", ");
+  const is = () => describe((name) => lookOf(stage.boards[name].view(), sinceAt));
+  const wanted = describe((name) => becomes[name]);
   for (const deadline = now() + DEADLINE_MS; is() !== wanted; await sleep(20)) {
     if (now() > deadline) throw new Error(`after ${DEADLINE_MS} ms ${is()}; wanted: ${wanted}`);
   }
   return servesAt - sinceAt;
 }
 
+function describe(look: (name: BoardName) => { readonly is: string; readonly lamps: Sight }): string {
+  return BOARDS.map((name) => {
+    const { is, lamps } = look(name);
+    return `${name} is ${is} (its lamps: ${wordsFor(lamps)})`;
+  }).join(", ");
+}
+
 /** The role counts when it was asked for after the deed. */
-function conditionOf({ daemon, status }: BoardView, sinceAt: Moment): Condition | "silent" {
-  if (daemon.is !== "running") return daemon.is;
-  return status && status.at > sinceAt ? status.snapshot.role : "silent";
+function lookOf({ daemon, status, panel }: BoardView, sinceAt: Moment) {
+  const role = status && status.at > sinceAt ? status.snapshot.role : "silent";
+  return { is: daemon.is === "running" ? role : daemon.is, lamps: panel.sight };
 }
 
 function judge(act: Act, { lost, result, servingAtEnd }: Outcome): readonly string[] {

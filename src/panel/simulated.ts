@@ -6,7 +6,7 @@
  *   printf 'press\nrelease\n' | nc -U /run/carpio/button
  */
 import { mkdirSync, rmSync } from "node:fs";
-import { createServer, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import type { Contact, PanelDriver } from "./driver.js";
@@ -18,7 +18,12 @@ export function simulated(socketPath: string): PanelDriver {
   };
 }
 
-function listen(path: string, onEdge: (pressed: boolean) => void): Promise<Contact> {
+async function listen(path: string, onEdge: (pressed: boolean) => void): Promise<Contact> {
+  if (await isTaken(path)) {
+    throw new Error(
+      `no simulated button: found another daemon at ${path}, wanted a $RUNTIME_DIRECTORY for each`,
+    );
+  }
   const fingers = new Set<Socket>();
   const sockets = new Set<Socket>();
   const put = (socket: Socket, pressed: boolean) => {
@@ -41,7 +46,7 @@ function listen(path: string, onEdge: (pressed: boolean) => void): Promise<Conta
     server.once("error", (error) => reject(new Error(`no simulated button: ${error.message}`)));
     try {
       mkdirSync(dirname(path), { recursive: true });
-      // Of a program that died; only one runs at a time.
+      // Of a program that died.
       rmSync(path, { force: true });
     } catch {
       // Listening will say what is wrong.
@@ -53,6 +58,18 @@ function listen(path: string, onEdge: (pressed: boolean) => void): Promise<Conta
         for (const socket of sockets) socket.destroy();
       };
       resolve({ read: async () => fingers.size > 0, close });
+    });
+  });
+}
+
+/** Daemons in several network namespaces may share the directory, and must not take each other's button. */
+function isTaken(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("error", () => resolve(false));
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
     });
   });
 }

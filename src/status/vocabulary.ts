@@ -25,17 +25,18 @@ export const handovers: Meanings<Snapshot["maintenance"]["handover"]["state"]> =
   "no-taker": "nobody took over, and this board still serves; do not unplug",
 };
 
+/** What the label on the case says, short enough to stand beside the lamps. */
 export const faces: Meanings<Snapshot["panel"]["face"]> = {
-  starting: "no link or no configuration yet",
+  starting: "no link yet, or no configuration",
   backup: "alive, standing by",
   master: "serving",
-  mixed: "master of some groups",
-  "handing-over": "do not unplug",
-  safe: "safe to unplug",
+  mixed: "serving some groups and not others",
+  "handing-over": "handing over: do not unplug",
+  safe: "somebody else serves: safe to unplug",
   "no-taker": "nobody took over: do not unplug",
-  fault: "something is wrong",
-  "power-off": "the button was held: let go",
-  identify: "this is the box",
+  fault: "something is wrong: see /status",
+  "power-off": "held for 5 s: let go to power off",
+  identify: "this is the box you look for",
 };
 
 /** Of a check. */

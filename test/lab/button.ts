@@ -2,9 +2,9 @@
  * The simulated button of a board in the lab, pressed through its socket as a
  * finger does. What a press ought to do is for the tests and the bench.
  */
-import assert from "node:assert/strict";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { touch as touchSocket } from "../finger.js";
 import { type Moment, now } from "./child.js";
 import type { Host } from "./host.js";
 
@@ -14,21 +14,10 @@ export const DEBOUNCE_MS = 20;
 export const RAISED = "ip proto 112 and ip[22] = 240 and ip[25] != 255";
 /** How long a finger stays: longer than a contact bounces, and less than a second. */
 const FINGER_MS = 200;
-const DEADLINE_MS = 15_000;
 
 /** A finger on the button of a board. */
-export async function touch(host: Host): Promise<Socket> {
-  const path = `/proc/${host.namespace.pid}/root/run/carpio/button`;
-  for (let attempts = 1; ; attempts++) {
-    const socket = connect(path);
-    const touched = await new Promise<boolean>((resolve) => {
-      socket.once("connect", () => resolve(true));
-      socket.once("error", () => resolve(false));
-    });
-    if (touched) return socket;
-    assert.ok(attempts < DEADLINE_MS / 100, `no button at ${path}`);
-    await sleep(100);
-  }
+export function touch(host: Host): Promise<Socket> {
+  return touchSocket(`/proc/${host.namespace.pid}/root/run/carpio/button`);
 }
 
 /** A short press; says when the finger let go, which is when a press counts. */

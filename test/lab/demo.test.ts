@@ -5,7 +5,7 @@
  * It runs on a computer of its own: a namespace of the lab where nothing else
  * runs, with a memory file system for temporary files. Whatever is there
  * afterwards, the demo has left; and it goes with us, however we end. Needs root
- * or unprivileged user namespaces; runs for a minute and a half.
+ * or unprivileged user namespaces; runs for two minutes.
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -44,14 +44,17 @@ test("without a terminal the story is played, and goes as it should", { timeout:
   for (const line of [
     /^No terminal here: this is the story, as with --script\./,
     /namespaces made by (root|an unprivileged user namespace)/,
-    /^1\. Both boards start\..*\n {3}Wanted: left serves\.$/m,
+    /^1\. Both boards start\..*\n {3}Wanted: left serves\. left's lamps: serving\.$/m,
     /= left serves after \d+\.\d s$/m,
-    /left {3}hands over: .*\n(.*\n)*?.*= right serves after .*; left let go after .*; 0 packets lost$/m,
+    /Wanted: right serves, no packet is lost\. left's lamps: somebody else serves: safe to unplug\.$/m,
+    /left {3}its button is pressed\n(.*\n)*?.*left {3}lamps: somebody else serves: safe to unplug\n(.*\n)*?.*= right serves after .*; left let go after .*; 0 packets lost$/m,
+    /left {3}its button is pressed\n(.*\n)*?.*maintenance: off, by the button\n(.*\n)*?.*= left serves after .*; 0 packets lost$/m,
+    /left {3}its button is held\n(.*\n)*?.*left {3}lamps: held for 5 s: let go to power off\n(.*\n)*?.*left {3}its button is let go\n(.*\n)*?.*left {3}lamps: switched off: safe to unplug\n(.*\n)*?.*= right serves after .*; 0 packets lost$/m,
     /asked to leave \(SIGTERM\)\n(.*\n)*?.*= right serves after .*; 0 packets lost$/m,
-    /kill -9 of the daemon\n.*runs carpio release\n(.*\n)*?.*release: bowed out\n(.*\n)*?.*= right serves after/m,
+    /kill -9 of the daemon\n.*lamps: carpio does not run.*\n.*runs carpio release\n(.*\n)*?.*release: bowed out\n(.*\n)*?.*= right serves after/m,
     /the cable is cut\n(.*\n)*?.*right .*master timed out\n(.*\n)*?.*= right serves after [\d.]+ s; .*[\d,]+ packets lost, [\d.]+ s without an answer$/m,
-    /^11\. .*\n {3}Wanted: left serves, no packet is lost\.$/m,
-    /^All 11 acts went as they should\.$/m,
+    /^13\. .*\n {3}Wanted: left serves, no packet is lost\. left's lamps: serving\.$/m,
+    /^All 13 acts went as they should\.$/m,
   ]) {
     assert.match(told, line);
   }
@@ -98,31 +101,39 @@ test("a reader of the story that goes away: nothing stays", { timeout: TEST_MS }
 
 // ---- On a terminal ---------------------------------------------------------
 
-test("keys hand over, kill, cut and bring back, and the picture shows it", { timeout: TEST_MS }, async () => {
+test("keys press the button, kill, cut and bring back, and the picture shows it", {
+  timeout: TEST_MS,
+}, async () => {
   const terminal = openTerminal([process.execPath, DEMO]);
   await terminal.shows(/1 left.*192\.0\.2\.2.*2 right.*192\.0\.2\.3/);
-  await terminal.shows(/● MASTER.*○ BACKUP/);
+  await terminal.shows(/MASTER.*BACKUP/);
   await terminal.shows(/answered by left/);
 
-  terminal.press("h");
-  await terminal.shows(/○ BACKUP.*● MASTER/);
+  // A key that is held down repeats itself, and counts once.
+  terminal.press("  ");
+  await terminal.shows(/button \[▼\].*button \[ \]/);
+  await terminal.shows(/BACKUP.*MASTER/);
+  await terminal.shows(/┃ somebody else serves: safe to unplug .*│ serving /);
   await terminal.shows(/client {2}right serves after .*; 0 packets lost/);
-  terminal.press("h");
-  await terminal.shows(/● MASTER.*○ BACKUP/);
+  await terminal.writes(WINK_BESIDE_AMBER);
+  terminal.press(" ");
+  await terminal.shows(/MASTER.*BACKUP/);
+  await terminal.shows(/● green {2}○ amber {2}○ red .*\n.*┃ serving /);
 
   terminal.press("k");
-  await terminal.shows(/× NO DAEMON.*● MASTER/);
+  await terminal.shows(/NO DAEMON.*MASTER/);
   await terminal.shows(/died of SIGKILL/);
+  await terminal.shows(/○ green {2}○ amber {2}● red .*\n.*┃ carpio does not run/);
   await terminal.shows(/release: bowed out/);
   await terminal.shows(/lost [1-9][\d,]* of .* longest outage \d/);
   terminal.press("k");
   await terminal.shows(/not now: no daemon runs on left/);
   terminal.press("b");
-  await terminal.shows(/● MASTER.*○ BACKUP/);
+  await terminal.shows(/MASTER.*BACKUP/);
 
   terminal.press("2c");
-  await terminal.shows(/● MASTER.*○ INIT/);
-  await terminal.shows(/cable {2}in .*cable {2}cut/);
+  await terminal.shows(/MASTER.*INIT/);
+  await terminal.shows(/sends .*cable cut/);
   await terminal.shows(/switch ╌+╳/);
   terminal.press("b");
   await terminal.shows(/switch ─+┴/);
@@ -133,12 +144,35 @@ test("keys hand over, kill, cut and bring back, and the picture shows it", { tim
   await nothingStays();
 });
 
+test("a key holds the button: the lamps change, the board hands over and is off until it is brought back", {
+  timeout: TEST_MS,
+}, async () => {
+  const terminal = openTerminal([process.execPath, DEMO]);
+  await terminal.shows(/answered by left/);
+  terminal.press("h");
+  await terminal.shows(/its button is held/);
+  await terminal.shows(/button \[▼\].*\n┃ held for 5 s: let go to power off /);
+  await terminal.shows(/SWITCHED OFF.*MASTER/);
+  await terminal.shows(/○ green {2}● amber {2}○ red .*\n┃ switched off: safe to unplug /);
+  await terminal.shows(/client {2}right serves after .*; 0 packets lost/);
+  terminal.press(" ");
+  await terminal.shows(/not now: left is switched off/);
+  terminal.press("b");
+  await terminal.shows(/MASTER.*BACKUP/);
+  await terminal.shows(/┃ serving .*│ alive, standing by /);
+  terminal.press("q");
+  await terminal.ends(0);
+  await nothingStays();
+});
+
+/** Green lit while amber is. */
+const WINK_BESIDE_AMBER = /● green␛\[0m {2}␛\[33m● amber/;
 const COLOUR = /␛\[[\d;]*3\dm/;
 
 test("a picture in colours, and with NO_COLOR without them", { timeout: TEST_MS }, async () => {
   for (const env of [{}, { NO_COLOR: "1" }]) {
     const terminal = openTerminal([process.execPath, DEMO], env);
-    await terminal.shows(/○ BACKUP/);
+    await terminal.shows(/BACKUP/);
     assert.equal(COLOUR.test(terminal.raw()), !("NO_COLOR" in env), terminal.raw());
     terminal.press("q");
     await terminal.ends(0);
@@ -149,7 +183,7 @@ test("a picture in colours, and with NO_COLOR without them", { timeout: TEST_MS 
 const moments = [
   { when: "at once", command: [DEMO], shows: /^begins/ },
   { when: "while it sets up", command: [DEMO], shows: /are made …/ },
-  { when: "before the election", command: [DEMO], shows: /○ BACKUP/ },
+  { when: "before the election", command: [DEMO], shows: /BACKUP/ },
   { when: "while it serves", command: [DEMO], shows: /answered by left/ },
   { when: "in the story", command: [DEMO, "--script"], shows: /init -> backup/ },
 ] as const;
@@ -170,7 +204,7 @@ for (const { when, command, shows } of moments) {
 
 test("a terminal that is closed: nothing stays", { timeout: TEST_MS }, async () => {
   const terminal = openTerminal([process.execPath, DEMO]);
-  await terminal.shows(/○ BACKUP/);
+  await terminal.shows(/BACKUP/);
   terminal.close();
   await nothingStays();
 });
@@ -253,6 +287,8 @@ interface TestTerminal {
   press(keys: string): void;
   /** Waits until the screen shows it; a line of the screen is a line of the text. */
   shows(pattern: RegExp): Promise<void>;
+  /** Waits until it has been written, however short it was to be seen. */
+  writes(pattern: RegExp): Promise<void>;
   /** All that was written, with ␛ for an escape. */
   raw(): string;
   /** Waits for the end of the command and compares its exit status. Its terminal's settings stand at the end of `raw` then. */
@@ -285,6 +321,11 @@ function openTerminal(command: readonly string[], more: NodeJS.ProcessEnv = {}):
       until(
         () => pattern.test(screen(text)),
         () => `wanted ${pattern} on:\n${screen(text)}`,
+      ),
+    writes: (pattern) =>
+      until(
+        () => pattern.test(text),
+        () => `wanted ${pattern}, and last of all came:\n${text.slice(-2000)}`,
       ),
     raw: () => text,
     async ends(wanted) {

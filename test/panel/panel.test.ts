@@ -3,14 +3,16 @@
  * lamps, and what is said to its socket becomes presses.
  */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { createConnection, type Socket } from "node:net";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type Board, type Driver, findBoard, noBoard } from "../../src/board.js";
 import type { View } from "../../src/panel/lamp.js";
 import { openPanel, type Panel } from "../../src/panel/panel.js";
+import { touch } from "../finger.js";
 import { until } from "./until.js";
 
 const master: View = {
@@ -28,10 +30,12 @@ interface Opened {
   readonly socket: string;
 }
 
-function open(t: TestContext, board: Board, driver?: Driver): Opened {
+/** `prepare` is told where the button's socket will be. */
+function open(t: TestContext, board: Board, driver?: Driver, prepare?: (socket: string) => void): Opened {
   const folder = mkdtempSync(join(tmpdir(), "carpio-panel-"));
   const presses: string[] = [];
   const socket = join(folder, "run/button");
+  prepare?.(socket);
   const onPress = (press: string) => presses.push(press);
   const panel = openPanel({ board, driver, buttonSocket: socket, onPress, onChange: () => {} });
   t.after(async () => {
@@ -42,9 +46,7 @@ function open(t: TestContext, board: Board, driver?: Driver): Opened {
 }
 
 async function finger(t: TestContext, path: string): Promise<Socket> {
-  await until(() => existsSync(path), "the button's socket");
-  const socket = createConnection(path);
-  socket.on("error", () => {});
+  const socket = await touch(path);
   t.after(() => socket.destroy());
   return socket;
 }
@@ -90,6 +92,35 @@ test("held for five seconds the lamps change, and on release it is a long press"
   await until(() => presses.length === 1, "a press");
   assert.deepEqual(presses, ["long"]);
   assert.equal(panel.view(master).face, "master");
+});
+
+test("two daemons that share a directory do not take each other's button", async (t) => {
+  const board = findBoard("simulated", undefined).board;
+  const { panel, socket } = open(t, board);
+  const hand = await finger(t, socket);
+  const options = { board, driver: undefined, buttonSocket: socket, onPress: () => {}, onChange: () => {} };
+  const other = openPanel(options);
+  await until(() => other.faults.length > 0, "a fault");
+  assert.match(
+    other.faults.join(),
+    /^button: .*another daemon at .*, wanted a \$RUNTIME_DIRECTORY for each$/,
+  );
+  await other.close("replaced");
+
+  hand.write("press\n");
+  await until(() => panel.view(master).button.pressed, "pressed");
+  assert.ok(existsSync(socket));
+});
+
+test("the socket of a daemon that died is no hindrance", async (t) => {
+  const dead = `require("node:net").createServer().listen(process.argv[1], () => process.kill(process.pid, 9))`;
+  const { panel, socket } = open(t, findBoard("simulated", undefined).board, undefined, (path) => {
+    mkdirSync(dirname(path));
+    spawnSync(process.execPath, ["-e", dead, path]);
+    assert.ok(existsSync(path), "what it left");
+  });
+  (await finger(t, socket)).write("press\n");
+  await until(() => panel.view(master).button.pressed, "pressed");
 });
 
 test("any board can be simulated", async (t) => {
