@@ -27,6 +27,7 @@ export default ({ configBuild = "host" }) => ({
   plugins: [
     carriedAddons(targets(configBuild)),
     carriedBoards(),
+    carriedPage(),
     compiledSources(),
     lazyPackages(["raw-socket", "onoff"]),
     patchedPackages(),
@@ -192,6 +193,18 @@ function carriedBoards() {
         .filter((name) => existsSync(join(root, "board", name, "board.toml")))
         .map((name) => ({ name, text: read(`board/${name}/board.toml`) }));
       return generated(`export const carriedBoards = ${JSON.stringify(boards, undefined, 2)};`);
+    },
+  };
+}
+
+/** Puts the page's script and style, as scripts/page.mjs made them, in the place of src/carried-page.ts. */
+function carriedPage() {
+  return {
+    name: "carried-page",
+    load(id) {
+      if (id !== join(root, "build/src/carried-page.js")) return null;
+      const page = { style: read("build/page/style.css"), script: read("build/page/script.js") };
+      return generated(`export const carriedPage = ${JSON.stringify(page, undefined, 2)};`);
     },
   };
 }

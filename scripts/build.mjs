@@ -5,27 +5,28 @@
  *   npm run build -- --all    the release: Linux x64 and arm64, Node 20, 22 and 24
  *   npm run build -- --guest  for emulated boards: Linux arm64, Node 24, into build/guest.cjs
  *
- * Three steps: tsc writes build/, addons.mjs compiles the native addons into
- * build/addons, rollup joins both. `--compiled` says that build/ is fresh and
- * leaves the first out.
+ * Four steps: tsc writes build/, page.mjs makes the page's script and style in
+ * build/page, addons.mjs compiles the native addons into build/addons, rollup
+ * joins them all. `--compiled` says that build/ is fresh and leaves the first two out.
  */
 import { spawnSync } from "node:child_process";
 import { statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { builds, bundleFile, compileAddons, targets } from "./addons.mjs";
+import { makePage } from "./page.mjs";
 
 const root = resolve(fileURLToPath(import.meta.url), "../..");
 const known = [...builds.map((each) => `--${each}`), "--compiled"];
 
 try {
-  build(process.argv.slice(2));
+  await build(process.argv.slice(2));
 } catch (error) {
   console.error(`build: ${error.message}`);
   process.exitCode = 1;
 }
 
-function build(options) {
+async function build(options) {
   const unknown = options.find((option) => !known.includes(option));
   if (unknown !== undefined) throw new Error(`found ${unknown}, wanted ${known.join(" or ")}`);
   const wanted = builds.find((each) => options.includes(`--${each}`)) ?? "host";
@@ -33,6 +34,8 @@ function build(options) {
   if (!options.includes("--compiled")) {
     console.log("tsc: src and test to build/");
     run("tsc", ["--project", "tsconfig.json"]);
+    console.log("page: script and style to build/page");
+    await makePage();
   }
   compileAddons(targets(wanted), (line) => console.log(`addons: ${line}`));
   run("rollup", ["--config", "--silent", "--configBuild", wanted]);

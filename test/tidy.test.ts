@@ -26,8 +26,13 @@ const layers: readonly { of: string; imports: readonly string[]; why: string }[]
   },
   {
     of: "status/",
-    imports: ["status/", "version.ts", "log.ts", "node:", "tiny-json-http"],
+    imports: ["status/", "page/", "carried-page.ts", "version.ts", "log.ts", "node:", "tiny-json-http"],
     why: "pages see only snapshots",
+  },
+  {
+    of: "page/",
+    imports: ["page/", "panel/lamp.ts", "status/snapshot.ts"],
+    why: "a browser runs it too",
   },
   {
     of: "panel/",

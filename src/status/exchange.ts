@@ -98,8 +98,12 @@ function refuseAs(response: ServerResponse, refused: Answer): void {
   send(response, refused);
 }
 
-function send(response: ServerResponse, { status, type, body }: Answer): void {
-  response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(body) });
+function send(response: ServerResponse, { status, type, body, headers }: Answer): void {
+  response.writeHead(status, {
+    ...headers,
+    "content-type": type,
+    "content-length": Buffer.byteLength(body),
+  });
   response.end(body);
 }
 

@@ -11,6 +11,8 @@ export interface Answer {
   readonly status: number;
   readonly type: string;
   readonly body: string | Buffer;
+  /** Beside those that every answer has. */
+  readonly headers?: { readonly [name: string]: string };
 }
 
 /** What a request says that an answer may depend on. */

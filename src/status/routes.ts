@@ -5,6 +5,7 @@ import { healthz } from "./healthz.js";
 import { readIdentify } from "./identify-wish.js";
 import { readMaintenance } from "./maintenance-wish.js";
 import { metricsText } from "./metrics.js";
+import { page } from "./page.js";
 import { json, jsonLine, type Route } from "./route.js";
 import { schema } from "./schema.js";
 
@@ -12,6 +13,7 @@ import { schema } from "./schema.js";
 const METRICS = "text/plain; version=0.0.4; charset=utf-8";
 
 export const routes: { readonly [path: string]: Route } = {
+  "/": { reads: page },
   "/status": { reads: (view) => json(view.text(jsonLine)) },
   "/metrics": { reads: (view) => ({ status: 200, type: METRICS, body: view.text(metricsText) }) },
   "/healthz": { reads: healthz },

@@ -24,7 +24,7 @@ before(async () => {
 after(() => server.close());
 
 const JSON_TYPE = "application/json; charset=utf-8";
-const PATHS = "/status, /metrics, /healthz, /schema.json, /events, /maintenance, /identify";
+const PATHS = "/, /status, /metrics, /healthz, /schema.json, /events, /maintenance, /identify";
 const READ = "GET, HEAD, OPTIONS";
 const found = { error: (path: string) => `there is no ${path}; try ${PATHS}` };
 
