@@ -111,19 +111,29 @@ const SHARED_WIRE =
 
 /** In the order in which one would look. */
 const rules = {
-  link: {
+  interface: {
     lamp: true,
-    advice: "plug the cable in, or correct `interface`",
+    advice: "correct `interface`, or see why the kernel does not have it",
     find: ({ groups }) =>
       distinct(
-        groups.flatMap(({ interface: name, role, why, faults }) => {
-          const said = faults.get("interface");
-          const down = role === "init" && why === "link down";
-          if (said === undefined && !down) return [];
-          return [
-            { subject: name, says: said ?? `${name} has no link: no cable, or nobody at its other end` },
-          ];
+        groups.flatMap(({ interface: name, faults }) => {
+          const says = faults.get("interface");
+          return says === undefined ? [] : [{ subject: name, says }];
         }),
+      ),
+  },
+  link: {
+    // The role lamp says it: there is no link yet.
+    lamp: false,
+    advice: "plug the cable in",
+    find: ({ groups }) =>
+      distinct(
+        groups
+          .filter(({ role, why }) => role === "init" && why === "link down")
+          .map(({ interface: name }) => ({
+            subject: name,
+            says: `${name} has no link: no cable, or nobody at its other end`,
+          })),
       ),
   },
   address: {
@@ -398,6 +408,7 @@ function whoHears(we: boolean | null, they: boolean | null, us: string, them: st
   if (we === true && they === false) return `${them} does not hear ${us}, though ${us} hears ${them}`;
   if (we === false && they === true) return `${us} does not hear ${them}, though ${them} hears ${us}`;
   if (we === true && they === true) return "they hear each other, and neither gives way";
+  if (we === null || they === null) return "who hears whom is not known yet";
   return "neither hears the other";
 }
 

@@ -2,7 +2,7 @@
  * Puts together what the board knows of itself and of the others, for
  * `diagnosis` to judge, and keeps the judgement until something is news.
  */
-import type { Instant } from "./carp/vhost.js";
+import type { Instant, Role } from "./carp/vhost.js";
 import {
   type Diagnosis,
   type Evidence,
@@ -35,6 +35,8 @@ export interface ExaminationOptions {
 export function createExamination(options: ExaminationOptions): Examination {
   const { groups, faults, drops, now } = options;
   const growths = new WeakMap<Group, Growth>();
+  /** By a clock that never jumps. */
+  const entered = new WeakMap<Group, { readonly role: Role; readonly at: Instant }>();
   let known: Diagnosis | undefined;
 
   const hears = (group: Group): boolean | null => {
@@ -42,6 +44,14 @@ export function createExamination(options: ExaminationOptions): Examination {
     growths.set(group, growth);
     growth.see(group.counters.received, now());
     return growth.grows(patienceMs(group.config), now());
+  };
+
+  const roleForMs = (group: Group): number => {
+    const { role } = group.vhost;
+    const known = entered.get(group);
+    if (known?.role === role) return now() - known.at;
+    entered.set(group, { role, at: now() });
+    return 0;
   };
 
   const evidenceOf = (group: Group): GroupEvidence => {
@@ -52,7 +62,7 @@ export function createExamination(options: ExaminationOptions): Examination {
       interface: config.interface,
       role: vhost.role,
       why: vhost.why,
-      roleForMs: Date.now() - group.since.getTime(),
+      roleForMs: roleForMs(group),
       addresses: config.addresses.map(({ address }) => formatAddress(address)),
       advbase: config.advbase,
       advskew: config.advskew,
@@ -79,6 +89,8 @@ export function createExamination(options: ExaminationOptions): Examination {
     },
     news() {
       known = undefined;
+      // Whoever is asked once an hour has watched all the same.
+      for (const group of groups) hears(group);
     },
   };
 }

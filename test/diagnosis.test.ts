@@ -89,11 +89,12 @@ const rows: readonly Row[] = [
     seen: withGroup({ role: "init", why: "link down" }),
     check: "link",
     says: "eth0 has no link: no cable, or nobody at its other end",
+    lamp: false,
   },
   {
     when: "there is no such interface",
     seen: faulty("interface", "there is no interface eth0"),
-    check: "link",
+    check: "interface",
     says: "there is no interface eth0",
   },
   {
@@ -187,6 +188,12 @@ const rows: readonly Row[] = [
     seen: bothServe(false, true),
     check: "heard",
     says: "left and right both serve vhid 7: left does not hear right, though right hears left",
+  },
+  {
+    when: "both serve, and nobody has listened for long enough",
+    seen: bothServe(null, false),
+    check: "heard",
+    says: "left and right both serve vhid 7: who hears whom is not known yet",
   },
   {
     when: "the other board has no link",

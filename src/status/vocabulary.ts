@@ -48,7 +48,8 @@ export const states: Meanings<Snapshot["diagnosis"]["checks"][number]["state"]> 
 
 /** What is looked at, each with what is so while nothing is wrong. */
 export const checks: Meanings<Snapshot["diagnosis"]["checks"][number]["check"]> = {
-  link: "every interface is there and has a link",
+  interface: "every interface is there and can be listened on",
+  link: "every interface has a link",
   address: "no floating address belongs to an interface itself",
   "kernel settings": "the kernel's settings are as CARP needs them",
   "addresses held": "the kernel has the addresses on, or off, as it should",
