@@ -23,7 +23,7 @@ export interface RecentDrop {
 
 export interface RecentDrops {
   note(group: GroupConfig, drop: Drop, packet: Packet): void;
-  /** The last of its kind, if it is not long ago. */
+  /** One of its kind that was not long ago, with its explanation if any has one. */
   last(group: GroupConfig, drop: Drop): RecentDrop | undefined;
   close(): void;
 }
@@ -37,36 +37,50 @@ export interface RecentDropsOptions {
 
 /** So long, and three advertisements of the peer, a mistake is taken to go on. */
 const RECENT_MS = 10_000;
-/** Another packet is searched for an explanation this long after the last. */
+/** Another packet of the same sender is searched for an explanation this long after the last. */
 const SEARCH_EVERY_MS = 30_000;
+/** One peer has two addresses; a flood has as many as it likes, and is not worth any memory. */
+const SENDERS = 8;
 const SLICE_MS = 1;
 const REST_MS = 20;
 
+interface Sender {
+  at: Instant;
+  searchedAt: Instant;
+  theory: Theory | undefined;
+}
+
 interface Search {
   readonly steps: Generator<undefined, Theory | undefined>;
-  readonly key: string;
+  readonly sender: Sender;
 }
 
 export function createRecentDrops({ groups, now, onNews }: RecentDropsOptions): RecentDrops {
-  const drops = new Map<string, { at: Instant; from: string }>();
-  /** By group: what the last search came to, for packets from there. */
-  const found = new Map<
-    string,
-    { readonly from: string; readonly at: Instant; theory: Theory | undefined }
-  >();
+  /** By group and kind, and then by the sender's address. */
+  const drops = new Map<string, Map<string, Sender>>();
   let search: Search | undefined;
   let timer: NodeJS.Timeout | undefined;
-  const keyOf = ({ interface: name, vhid }: GroupConfig) => `${vhid} on ${name}`;
-  const recentMs = ({ advbase }: GroupConfig) => Math.max(RECENT_MS, 4_000 * (advbase + 1));
+  const keyOf = ({ interface: name, vhid }: GroupConfig, drop: Drop) => `${vhid} on ${name}: ${drop}`;
 
-  const explain = (group: GroupConfig, packet: Packet, from: string): void => {
-    const key = keyOf(group);
-    const known = found.get(key);
-    if (search || (known && known.from === from && now() - known.at < SEARCH_EVERY_MS)) return;
+  const isRecent = ({ at }: Sender, { advbase }: GroupConfig): boolean =>
+    now() - at <= Math.max(RECENT_MS, 4_000 * (advbase + 1));
+
+  const senderOf = (senders: Map<string, Sender>, from: string): Sender => {
+    const known = senders.get(from);
+    if (known) return known;
+    const oldest = [...senders].toSorted(([, a], [, b]) => a.at - b.at)[0];
+    if (senders.size >= SENDERS && oldest) senders.delete(oldest[0]);
+    const sender = { at: now(), searchedAt: Number.NEGATIVE_INFINITY, theory: undefined };
+    senders.set(from, sender);
+    return sender;
+  };
+
+  const explain = (group: GroupConfig, packet: Packet, sender: Sender): void => {
+    if (search || now() - sender.searchedAt < SEARCH_EVERY_MS) return;
     const misfit = misfitOf(packet);
     if (!misfit) return;
-    found.set(key, { from, at: now(), theory: undefined });
-    search = { key, steps: searchTheory(misfit, [group], groups(), known?.theory) };
+    sender.searchedAt = now();
+    search = { sender, steps: searchTheory(misfit, [group], groups(), sender.theory) };
     timer = setTimeout(slice, REST_MS);
   };
 
@@ -75,12 +89,10 @@ export function createRecentDrops({ groups, now, onNews }: RecentDropsOptions): 
     for (const untilAt = performance.now() + SLICE_MS; performance.now() < untilAt; ) {
       const { done, value } = search.steps.next();
       if (!done) continue;
-      const entry = found.get(search.key);
+      const isNews = search.sender.theory?.hint !== value?.hint;
+      search.sender.theory = value ?? undefined;
       search = undefined;
-      if (entry && value) {
-        entry.theory = value;
-        onNews();
-      }
+      if (isNews) onNews();
       return;
     }
     timer = setTimeout(slice, REST_MS);
@@ -89,16 +101,21 @@ export function createRecentDrops({ groups, now, onNews }: RecentDropsOptions): 
   const self: RecentDrops = {
     note(group, drop, packet) {
       const isNews = self.last(group, drop) === undefined;
-      const from = formatAddress(packet.source);
-      drops.set(`${keyOf(group)}: ${drop}`, { at: now(), from });
-      if (drop === "badauth") explain(group, packet, from);
+      const key = keyOf(group, drop);
+      const senders = drops.get(key) ?? new Map<string, Sender>();
+      drops.set(key, senders);
+      const sender = senderOf(senders, formatAddress(packet.source));
+      sender.at = now();
+      if (drop === "badauth") explain(group, packet, sender);
       if (isNews) onNews();
     },
     last(group, drop) {
-      const entry = drops.get(`${keyOf(group)}: ${drop}`);
-      if (!entry || now() - entry.at > recentMs(group)) return undefined;
-      const explained = drop === "badauth" ? found.get(keyOf(group)) : undefined;
-      return { ...entry, hint: explained?.from === entry.from ? explained.theory?.hint : undefined };
+      const recent = [...(drops.get(keyOf(group, drop)) ?? [])].filter(([, sender]) =>
+        isRecent(sender, group),
+      );
+      // The families of one peer take turns: what is told must not.
+      const [from, sender] = recent.find(([, { theory }]) => theory) ?? recent[0] ?? [];
+      return sender && from !== undefined ? { at: sender.at, from, hint: sender.theory?.hint } : undefined;
     },
     close() {
       clearTimeout(timer);

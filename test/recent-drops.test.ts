@@ -58,6 +58,28 @@ test("the bytes may be another packet's by the time they are looked at", async (
   assert.match(drops.last(ours, "badauth")?.hint ?? "", /upper and lower case/);
 });
 
+test("a peer speaks from two addresses in turn: what explains one of them is not forgotten", async (t) => {
+  const { drops, advance } = open(t);
+  const sender = { ...ours, addresses: ours.addresses.slice(0, 1) };
+  const other = { ...packetOf(sender), source: addressOf("192.0.2.4") };
+  drops.note(ours, "badauth", packetOf(sender));
+  await until("an explanation", () => drops.last(ours, "badauth")?.hint !== undefined);
+  const told = drops.last(ours, "badauth");
+  advance(1);
+  drops.note(ours, "badauth", other);
+  assert.deepEqual(drops.last(ours, "badauth"), told);
+});
+
+test("a flood from a thousand addresses keeps few of them", (t) => {
+  const { drops, advance } = open(t);
+  for (let i = 0; i < 1_000; i++) {
+    const source = addressOf(`198.51.${100 + Math.floor(i / 250)}.${i % 250}`);
+    drops.note(ours, "foreign", { ...packetOf(ours), source });
+    advance(1);
+  }
+  assert.equal(drops.last(ours, "foreign")?.from, "198.51.103.242", "the oldest of the last eight");
+});
+
 test("it is told when it is new, and not with every packet of a flood", (t) => {
   const board = open(t);
   for (let i = 0; i < 1_000; i++) board.drops.note(ours, "foreign", packetOf(ours));
