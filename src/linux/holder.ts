@@ -73,7 +73,7 @@ export interface HolderOptions {
 /** With sub-second advertisements the lease is renewed less often than they are sent. */
 const RENEW_EVERY_MS = 250;
 const AGAIN_MS = 200;
-/** An announcement that follows a claim at once says what the claim has just said. */
+/** An announcement that follows a claim at once says what the claim has just said. The next one, where a claim was slow, does not. */
 const ANNOUNCED_MS = 20;
 /** A worker of the kernel needs a few milliseconds on a busy board; without it we go on. */
 const LOCAL_WITHIN_MS = 100;
@@ -88,6 +88,8 @@ export function createHolder(options: HolderOptions): Holder {
   let changedAt = Number.NEGATIVE_INFINITY;
   let renewedAt = Number.NEGATIVE_INFINITY;
   let announcedAt = Number.NEGATIVE_INFINITY;
+  /** Nothing was announced since the claim, which does so itself. */
+  let claimed = false;
   /** What was said to the kernel's way of announcing, where the device does not have it. */
   let mute: string | undefined;
   const faults = new Map<"device" | "announcement", string>();
@@ -210,7 +212,7 @@ export function createHolder(options: HolderOptions): Holder {
   };
 
   const announce = async (): Promise<void> => {
-    if (!holding || !options.mayAnnounce() || performance.now() - announcedAt < ANNOUNCED_MS) return;
+    if (!holding || !options.mayAnnounce()) return;
     announcedAt = performance.now();
     const mac = device.mac ?? (await macOfParent());
     if (!mac) return fault("announcement", `cannot announce on ${device.name}: ip does not tell its MAC`);
@@ -264,10 +266,15 @@ export function createHolder(options: HolderOptions): Holder {
       const said = (await putOn()) && ((await makeAgain()) ?? (await putOn()));
       // Before anybody hears our advertisement and lets go, clients and switches know where to send.
       if (!said) await announce();
+      claimed = !said;
       return said;
     },
     release,
-    announce,
+    async announce() {
+      const isSaid = claimed && performance.now() - announcedAt < ANNOUNCED_MS;
+      claimed = false;
+      if (!isSaid) await announce();
+    },
     renew() {
       if (!wanted || performance.now() - renewedAt < RENEW_EVERY_MS) return;
       renewedAt = performance.now();
