@@ -66,7 +66,6 @@ export interface PeerEvidence {
   readonly problem: string | undefined;
   /** Not before the first answer, or the first that did not come. */
   readonly asked: boolean;
-  readonly maintenance: boolean;
   readonly clockAheadMs: number | undefined;
   /** Of its last answer; empty while it gives none. */
   readonly groups: readonly PeerGroupEvidence[];
@@ -74,6 +73,7 @@ export interface PeerEvidence {
 
 export interface PeerGroupEvidence {
   readonly vhid: number;
+  readonly interface: string;
   readonly role: Role;
   readonly roleForMs: number;
   readonly addresses: readonly string[];
@@ -230,7 +230,7 @@ const rules = {
       const served = groups.filter(({ role, roleForMs }) => role === "master" && roleForMs > SETTLED_MS);
       if (served.length > 0 && ready.length === 0) return [nobodyAsked(peers)];
       return served.flatMap((group) => {
-        const others = ready.map((peer) => ({ peer, its: peer.groups.find(sameVhid(group)) }));
+        const others = ready.map((peer) => ({ peer, its: counterpart(group, peer.groups) }));
         if (others.some(({ its }) => its?.role !== "init" || its.roleForMs < SETTLED_MS)) return [];
         const [first] = others;
         return first
@@ -389,7 +389,7 @@ function ofPairs(compare: (pair: Pair) => string | undefined) {
       .flatMap((peer) =>
         groups.flatMap((group) => {
           const name = nameOf(peer);
-          const says = compare({ group, peer: peer.groups.find(sameVhid(group)), us, name });
+          const says = compare({ group, peer: counterpart(group, peer.groups), us, name });
           return says === undefined ? [] : [{ subject: subjectOf(group), says }];
         }),
       );
@@ -422,8 +422,17 @@ function distinct(findings: readonly Finding[]): readonly Finding[] {
   return [...new Map(findings.map((finding) => [finding.says, finding])).values()];
 }
 
-function sameVhid(group: { readonly vhid: number }) {
-  return ({ vhid }: { readonly vhid: number }): boolean => vhid === group.vhid;
+/** A vhid may be used on two interfaces, which need not be called the same on both boards. */
+function counterpart(
+  group: GroupEvidence,
+  theirs: readonly PeerGroupEvidence[],
+): PeerGroupEvidence | undefined {
+  const candidates = theirs.filter(({ vhid }) => vhid === group.vhid);
+  return (
+    candidates.find(({ addresses }) => addresses.some((address) => group.addresses.includes(address))) ??
+    candidates.find(({ interface: name }) => name === group.interface) ??
+    (candidates.length === 1 ? candidates[0] : undefined)
+  );
 }
 
 function without(all: readonly string[], others: readonly string[]): readonly string[] {

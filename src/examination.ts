@@ -104,17 +104,17 @@ function peerEvidence(peer: Peer, now: Instant): PeerEvidence {
     name: said?.name,
     problem,
     asked,
-    maintenance: said?.maintenance.on ?? false,
     clockAheadMs: problem === undefined ? clockAheadMs : undefined,
     groups: (problem === undefined ? (said?.carp ?? []) : []).map(
-      ({ vhid, role, addresses, advbase, advskew }) => ({
+      ({ vhid, interface: name, role, addresses, advbase, advskew }) => ({
         vhid,
+        interface: name,
         role,
-        roleForMs: now - (peer.roleSince(vhid) ?? now),
+        roleForMs: now - (peer.roleSince(vhid, name) ?? now),
         addresses: addresses.map((prefix) => prefix.replace(/\/.*/, "")),
         advbase,
         advskew,
-        hears: peer.hears(vhid, patienceMs({ advbase }), now),
+        hears: peer.hears(vhid, name, patienceMs({ advbase }), now),
       }),
     ),
   };

@@ -21,7 +21,7 @@ const lamp = v.variant("pattern", [
   v.object({ pattern: v.literal("off") }),
   v.object({
     pattern: v.literal("blink"),
-    stepsMs: v.pipe(v.array(stepMs), v.minLength(2), v.maxLength(16)),
+    stepsMs: v.pipe(few(16), v.minLength(2), v.array(stepMs)),
   }),
 ]);
 
@@ -29,7 +29,7 @@ const group = v.object({
   vhid: v.pipe(whole, v.maxValue(255)),
   interface: text,
   role: v.picklist(words(roles)),
-  addresses: v.pipe(v.array(text), v.maxLength(LIST_AT_MOST)),
+  addresses: v.pipe(few(LIST_AT_MOST), v.array(text)),
   advbase: whole,
   advskew: whole,
   advertisedAdvskew: whole,
@@ -42,7 +42,12 @@ const said = v.object({
   name: text,
   role: v.picklist(words(overallRoles)),
   /** Older boards do not say when they took their snapshot. */
-  at: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
+  at: v.exactOptional(
+    v.pipe(
+      v.string(),
+      v.check((at) => !Number.isNaN(Date.parse(at))),
+    ),
+  ),
   maintenance: v.object({ on: v.boolean() }),
   panel: v.object({
     face: v.picklist(words(faces)),
@@ -52,12 +57,12 @@ const said = v.object({
       fault: v.exactOptional(lamp),
     }),
   }),
-  carp: v.pipe(v.array(group), v.maxLength(LIST_AT_MOST)),
+  carp: v.pipe(few(LIST_AT_MOST), v.array(group)),
 });
 
 /** `undefined` for something that is no snapshot we could read. */
 export function readPeer(body: unknown): Said | undefined {
-  const read = v.safeParse(said, body);
+  const read = v.safeParse(said, body, { abortEarly: true });
   return read.success ? read.output : undefined;
 }
 
@@ -67,6 +72,11 @@ export function canTakeOver(
   vhid: number,
 ): boolean {
   return !maintenance?.on && carp.some((group) => group.vhid === vhid && group.role === "backup");
+}
+
+/** Counted before it is read: a million wrong items would each be looked at, and the protocol would wait. */
+function few(atMost: number) {
+  return v.pipe(v.array(v.unknown()), v.maxLength(atMost));
 }
 
 /** Control characters have no business in a name. */

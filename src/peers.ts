@@ -21,9 +21,9 @@ export interface Peer {
   /** How its clock differs from ours, as far as an answer's way lets us know. */
   readonly clockAheadMs: number | undefined;
   /** Since when a group has had the role it has, as we saw it. */
-  roleSince(vhid: number): Instant | undefined;
+  roleSince(vhid: number, interfaceName: string): Instant | undefined;
   /** Whether it goes on hearing advertisements of a group; `null`: not known yet. */
-  hears(vhid: number, withinMs: number, now: Instant): boolean | null;
+  hears(vhid: number, interfaceName: string, withinMs: number, now: Instant): boolean | null;
 }
 
 export interface Peers {
@@ -67,8 +67,8 @@ export function createPeers({ urls, now, onNews }: PeersOptions): Peers {
 }
 
 function keepAsking(url: string, now: () => Instant, onNews: () => void): Asked {
-  const roles = new Map<number, { readonly role: string; readonly since: Instant }>();
-  const heard = new Map<number, Growth>();
+  const roles = new Map<string, { readonly role: string; readonly since: Instant }>();
+  const heard = new Map<string, Growth>();
   let said: Said | undefined;
   let saidAt: Instant | undefined;
   let problem: string | undefined;
@@ -92,10 +92,11 @@ function keepAsking(url: string, now: () => Instant, onNews: () => void): Asked 
     said = read;
     saidAt = now();
     clockAheadMs = read.at === undefined ? undefined : Date.parse(read.at) - answeredAt;
-    for (const { vhid, role, counters } of read.carp) {
-      if (roles.get(vhid)?.role !== role) roles.set(vhid, { role, since: saidAt });
-      const growth = heard.get(vhid) ?? createGrowth();
-      heard.set(vhid, growth);
+    for (const { vhid, interface: name, role, counters } of read.carp) {
+      const key = `${vhid} on ${name}`;
+      if (roles.get(key)?.role !== role) roles.set(key, { role, since: saidAt });
+      const growth = heard.get(key) ?? createGrowth();
+      heard.set(key, growth);
       growth.see(counters.received, saidAt);
     }
   };
@@ -114,8 +115,8 @@ function keepAsking(url: string, now: () => Instant, onNews: () => void): Asked 
     get clockAheadMs() {
       return clockAheadMs;
     },
-    roleSince: (vhid) => roles.get(vhid)?.since,
-    hears: (vhid, withinMs, at) => heard.get(vhid)?.grows(withinMs, at) ?? null,
+    roleSince: (vhid, name) => roles.get(`${vhid} on ${name}`)?.since,
+    hears: (vhid, name, withinMs, at) => heard.get(`${vhid} on ${name}`)?.grows(withinMs, at) ?? null,
   };
   void ask();
   return {

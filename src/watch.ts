@@ -65,7 +65,8 @@ function standingOf({ snapshot, silence }: View): string {
   const carp = snapshot.carp.map(({ vhid, interface: on, role: now, since, why, addresses, master }) => {
     return [vhid, on, now, since, why, addresses, master?.address];
   });
-  return JSON.stringify([name, version, role, maintenance, demotion, faults, carp]);
+  const wrong = snapshot.diagnosis?.checks.filter(({ state }) => state === "broken").map(({ says }) => says);
+  return JSON.stringify([name, version, role, maintenance, demotion, wrong ?? faults, carp]);
 }
 
 /** What was so last is shown below what is known of it now. */

@@ -34,6 +34,7 @@ const group: GroupEvidence = {
 };
 const standby: PeerGroupEvidence = {
   vhid: 7,
+  interface: "eth0",
   role: "backup",
   roleForMs: LONG_MS,
   addresses: ["2001:db8::1", "192.0.2.1"],
@@ -46,7 +47,6 @@ const right: PeerEvidence = {
   name: "right",
   problem: undefined,
   asked: true,
-  maintenance: false,
   clockAheadMs: 12,
   groups: [standby],
 };
@@ -343,7 +343,19 @@ const silent: readonly { readonly when: string; readonly seen: Evidence }[] = [
     when: "a board that does not answer contradicts nobody",
     seen: withPeer({ problem: "no answer", groups: [] }),
   },
-  { when: "the other one is in maintenance", seen: withPeer({ maintenance: true }) },
+  {
+    when: "one vhid is used on two interfaces",
+    seen: {
+      ...well,
+      groups: [group, { ...group, interface: "eth1", addresses: ["198.51.100.1"] }],
+      peers: [
+        {
+          ...right,
+          groups: [standby, { ...standby, interface: "lan1", addresses: ["198.51.100.1"], advskew: 50 }],
+        },
+      ],
+    },
+  },
   {
     when: "it has just lost its link, and may be back",
     seen: withStandby({ role: "init", roleForMs: 1_000 }),

@@ -18,6 +18,8 @@ const metrics = join(root, "src/status/metrics.ts");
 
 /** What Home Assistant reads of a snapshot: the compiler knows whether it is there. */
 const fields: { readonly [path: string]: (snapshot: Snapshot) => unknown } = {
+  diagnosis: ({ diagnosis }) => diagnosis,
+  "diagnosis.broken": ({ diagnosis }) => diagnosis.broken,
   name: ({ name }) => name,
   version: ({ version }) => version,
   role: ({ role }) => role,

@@ -125,6 +125,18 @@ describe("what is read of a snapshot", () => {
     assert.equal(readPeer(snapshotOf(Array.from({ length: 300 }, () => ({})))), undefined);
   });
 
+  test("a list of half a million is counted and not read", () => {
+    const lamps = { role: { pattern: "blink", stepsMs: new Array(500_000).fill(0) } };
+    const body = { ...snapshotOf(), panel: { ...snapshotOf().panel, lamps } };
+    const from = performance.now();
+    assert.equal(readPeer(body), undefined);
+    assert.ok(performance.now() - from < 200, `${performance.now() - from} ms`);
+  });
+
+  test("a moment that is none is no snapshot", () => {
+    assert.equal(readPeer({ ...snapshotOf(), at: "2026-02-01T00:00:00+00" }), undefined);
+  });
+
   for (const body of [null, undefined, 1, "x", [], {}, { carp: [null] }]) {
     test(`${JSON.stringify(body)} is none`, () => assert.equal(readPeer(body), undefined));
   }

@@ -62,6 +62,8 @@ done
 const SAID_CHARACTERS = 2_000;
 const LINE_CHARACTERS = 200;
 const USUAL_PRIORITY = 0;
+/** A shell that does not say by then how a program ended will never say it. */
+const SAYS_WITHIN_MS = 5_000;
 
 interface Shell {
   readonly lost: boolean;
@@ -135,8 +137,11 @@ function openShell(): Shell {
         tookTooLong = true;
         stdin.write("end\n");
       }, deadlineMs);
+      // Both lines may have been read together, and the end have met a shell that was not prepared for it.
+      const mute = setTimeout(lose, deadlineMs + SAYS_WITHIN_MS);
       const status = await ended;
       clearTimeout(deadline);
+      clearTimeout(mute);
       // What it said came before its end, by another pipe.
       await new Promise((resolve) => setImmediate(resolve));
       if (status === undefined) return { status: 1, said: "the shell that ran it was killed", tookTooLong };

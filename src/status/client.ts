@@ -154,8 +154,9 @@ function saidBy(body: unknown): string | undefined {
 /** As far as we read it. What somebody else's server says is trusted in nothing. */
 function isSnapshot(body: unknown): body is Snapshot {
   if (!isObject(body) || !hasTexts(body, ["name", "version", "board", "role"])) return false;
-  const { carp, maintenance, demotion, faults, diagnosis } = body;
+  const { carp, maintenance, demotion, faults, diagnosis, events } = body;
   return (
+    (events === undefined || (Array.isArray(events) && events.every(isObject))) &&
     (diagnosis === undefined || isDiagnosis(diagnosis)) &&
     isObject(maintenance) &&
     isObject(maintenance["handover"]) &&

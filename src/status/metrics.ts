@@ -44,11 +44,22 @@ export const metrics: readonly Metric[] = [
   gauge("carpio_identify", "1: the panel shows which box this is.", ({ identify }) => [[{}, Number(identify.until !== null)]]),
   gauge("carpio_faults", "How many things are wrong now; /status says what.", ({ faults }) => [[{}, faults.length]]),
   gauge("carpio_group_faults", "How many things are wrong with a group.", ofGroups(({ faults }) => [[{}, faults.length]])),
-  gauge("carpio_broken", "1: this check found something wrong.", ({ diagnosis }) => diagnosis.checks.filter(({ state }) => state === "broken").map(({ check, subject }) => [{ check, subject }, 1])),
+  gauge("carpio_broken", "How many things a check has found wrong.", ({ diagnosis }) => broken(diagnosis)),
   gauge("carpio_peer_reachable", "1: the other board answers over HTTP.", ({ peers }) => peers.map(({ url, reachable }) => [{ url }, Number(reachable)])),
   gauge("carpio_panel_face", "What the lamps say.", ({ panel }) => states("face", faces, panel.face)),
   counter("carpio_button_presses_total", "Presses of the button.", ({ panel }) => [[{}, panel.button.presses]]),
 ];
+
+/** One series for each check and subject, however many things are wrong with it. */
+function broken({ checks }: Snapshot["diagnosis"]): readonly Sample[] {
+  const found = new Map<string, Sample>();
+  for (const { check, subject, state } of checks) {
+    if (state !== "broken") continue;
+    const key = JSON.stringify([check, subject]);
+    found.set(key, [{ check, subject }, (found.get(key)?.[1] ?? 0) + 1]);
+  }
+  return [...found.values()];
+}
 
 export function metricsText(snapshot: Snapshot): string {
   return metrics.map((metric) => metricText(metric, snapshot)).join("");

@@ -50,8 +50,8 @@ function show(shown: Snapshot): void {
   look();
 }
 
-function colourIcon({ role, faults }: Snapshot): void {
-  const colour = faults.length > 0 ? "d33a2c" : LAMP_COLOURS[role];
+function colourIcon({ role, diagnosis }: Snapshot): void {
+  const colour = diagnosis.broken !== null ? "d33a2c" : LAMP_COLOURS[role];
   const icon = `<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><circle cx='8' cy='8' r='6' fill='%23${colour}'/></svg>`;
   const link = document.querySelector<HTMLLinkElement>("link[rel=icon]");
   const href = `data:image/svg+xml,${icon}`;
@@ -60,6 +60,8 @@ function colourIcon({ role, faults }: Snapshot): void {
 
 /** Whether somebody still answers. */
 function look(): void {
+  // Nobody is asked while nobody looks.
+  if (document.hidden) return;
   const isSilent = performance.now() - answeredAt > SILENT_AFTER_MS;
   const since = moment(answeredDate.toISOString(), new Date().toISOString(), "local");
   const says = isSilent ? `No answer since ${since}. What stands below was so then.` : "Live";
@@ -106,7 +108,9 @@ async function keepAsking(): Promise<void> {
 
 document.addEventListener("visibilitychange", () => {
   attend();
-  if (!document.hidden) void question();
+  if (document.hidden) return;
+  answeredAt = performance.now();
+  void question();
 });
 setInterval(look, LOOK_EVERY_MS);
 look();
