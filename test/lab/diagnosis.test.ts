@@ -171,6 +171,8 @@ describe("broken on purpose", { concurrency: 5, timeout: 600_000 }, () => {
         await statusTableOf(lab),
         new RegExp(`^wrong: ${escaped(diagnosis.broken?.says ?? "")}$`, "m"),
       );
+      const first = await firstOnPage(lab);
+      assert.ok(first.includes(plain(diagnosis.broken?.says ?? "")), first);
       if (!mend) return;
       await mend(lab);
       await until(lab.host(at), ({ diagnosis: { broken } }) => broken?.check !== check, KNOWN_MS);
@@ -204,6 +206,23 @@ async function statusTableOf({ left }: Lab): Promise<string> {
   const file = join(left.directory, "carpio.toml");
   const { stdout } = await left.attempt([process.execPath, CARPIO, "status", "--config", file]);
   return stdout;
+}
+
+/** What a person with a browser at the board sees first, as text. */
+async function firstOnPage({ left }: Lab): Promise<string> {
+  const program =
+    'fetch("http://127.0.0.1:8080/", { headers: { accept: "text/html" } }).then((it) => it.text()).then((it) => process.stdout.write(it))';
+  const page = await left.run([process.execPath, "-e", program]);
+  const [, first = ""] = /<[^>]* class="first"[^>]*>(.*?)<\/p>/s.exec(page) ?? [];
+  return plain(first);
+}
+
+/** Without markup, and whether or not it begins a sentence. */
+function plain(text: string): string {
+  return text
+    .replace(/<[^>]*>|`/g, "")
+    .replace(/&#(\d+);/g, (_, code) => String.fromCharCode(Number(code)))
+    .toLowerCase();
 }
 
 const TABLE = "table inet sabotage";
