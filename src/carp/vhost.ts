@@ -67,8 +67,6 @@ interface Leaving {
   readonly giveUpAt: Instant;
   /** From then on it only holds the addresses, for a moment. */
   readonly successor: Heard | undefined;
-  /** What one said that had taken over and began to leave itself; in the other family it says the same. */
-  readonly unwilling?: Claim;
 }
 
 export interface VirtualHost {
@@ -84,6 +82,8 @@ export interface VirtualHost {
   readonly patientUntil: Instant;
   /** BACKUP that stands aside: the master bows out, and if nobody else has come by then, it takes over. */
   readonly standInAt: Instant;
+  /** MASTER: since when. */
+  readonly masterSince: Instant;
   /** MASTER: when the next advertisement is due. */
   readonly advertiseAt: Instant;
   /** MASTER: when the addresses are announced again, ascending. */
@@ -171,6 +171,7 @@ export function createVhost(settings: Settings): VirtualHost {
     masterDownAt: {},
     patientUntil: Number.NEGATIVE_INFINITY,
     standInAt: Number.POSITIVE_INFINITY,
+    masterSince: Number.NEGATIVE_INFINITY,
     advertiseAt: Number.POSITIVE_INFINITY,
     announceAt: [],
     announcedAt: Number.NEGATIVE_INFINITY,
@@ -336,7 +337,12 @@ function giveUp(vhost: VirtualHost, { to, why }: Leaving, now: Instant): Step {
 
 /** INIT: with a link comes BACKUP and a full master-down time of listening, whatever preempt says. */
 function gainLink(vhost: VirtualHost, { up, why, sources }: EventOf<"link">, now: Instant): Step {
-  return up ? becomeBackup({ ...vhost, sources, masters: {} }, now, why) : unchanged({ ...vhost, why });
+  if (!up) return unchanged({ ...vhost, why });
+  // Whoever stands aside listens for as long with OpenBSD's byte, which leaves the advskew alone, as with a raised one.
+  const { settings, demotions } = vhost;
+  const aside = demotions.filter(({ standAside }) => standAside).map((reason) => reason.advskew);
+  const patience = masterDownMs(vhost, { ...settings, advskew: Math.max(ourClaim(vhost).advskew, ...aside) });
+  return becomeBackup({ ...vhost, sources, masters: {} }, now, why, 0, patience);
 }
 
 /** No link, no role. While the link stays up only our own addresses have changed. */
@@ -451,22 +457,19 @@ function bowOutAgain(vhost: VirtualHost, now: Instant): Step {
 
 /**
  * The switch has to learn the successor's port, so from here on nothing more is
- * said: unless the successor too begins to leave. Of two that follow at once the
- * better one stays, so it is the one to watch.
+ * said. Of two that follow at once the better one stays. One that begins to leave
+ * itself asks for its own part, and serves until somebody answers.
  */
 function hearSuccessor(vhost: VirtualHost, leaving: Leaving, heard: Heard): Step {
   const { successor } = leaving;
   if (successor) {
-    const itself = sameAddress(heard.from, successor.from);
-    if (!itself && isPreferred(heard, successor)) return follow(vhost, leaving, heard, successor.at);
-    if (!itself || !isPreferred(successor, heard)) return unchanged(vhost);
-    const alone = { ...vhost, leaving: { ...leaving, successor: undefined, unwilling: heard } };
-    return { vhost: alone, actions: [{ do: "claim" }, { do: "announce" }] };
+    return isPreferred(heard, successor) ? follow(vhost, leaving, heard, successor.at) : unchanged(vhost);
   }
-  // Before the first bow-out, a rival that is no better than us may not know yet that we leave.
-  const answers = leaving.bowOuts > 0 || isPreferred(heard, ourClaim(vhost));
-  if (isBowOut(heard) || !answers || isSameClaim(heard, leaving.unwilling)) return unchanged(vhost);
-  return follow(vhost, leaving, heard, heard.at);
+  // Before the first bow-out, a rival that is no better than us may not know yet that we leave. Nor may
+  // one that took over together with us: it may be about to give way to what we said then.
+  const answers =
+    leaving.bowOuts > 0 || (isPreferred(heard, ourClaim(vhost)) && heard.at - vhost.masterSince >= ANSWER_MS);
+  return answers && !isBowOut(heard) ? follow(vhost, leaving, heard, heard.at) : unchanged(vhost);
 }
 
 /** From `since` on the addresses stay for a grace. */
@@ -483,6 +486,7 @@ function becomeMaster(vhost: VirtualHost, now: Instant, why: string): Step {
     why,
     masterDownAt: {},
     standInAt: Number.POSITIVE_INFINITY,
+    masterSince: now,
     announcedAt: now,
     announceAt: [ANNOUNCE_AGAIN_MS, 2 * interval, ANNOUNCE_REFRESH_MS]
       .map((ms) => now + ms)
@@ -569,10 +573,6 @@ function yieldsTo(vhost: VirtualHost, ad: Claim, from: Address): boolean {
 
   const own = vhost.sources[from.family];
   return !own || compareBytes(from.bytes.toReversed(), own.bytes.toReversed()) <= 0;
-}
-
-function isSameClaim(a: Claim, b: Claim | undefined): boolean {
-  return a.advbase === b?.advbase && a.advskew === b.advskew && a.demote === b.demote;
 }
 
 /** The less demoted one is preferred, then the faster one. */

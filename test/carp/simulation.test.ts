@@ -5,7 +5,8 @@
  * what must not.
  *
  * A run that fails prints its seed. SEED=42 node build/test/carp/simulation.test.js
- * plays that one alone and prints its trace.
+ * plays that one alone and prints its trace. A change is judged by the same seeds
+ * each time; SEEDS=10000 looks for trouble in as many that nobody has seen.
  */
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
@@ -17,8 +18,11 @@ import { type Keeping, realKeeping } from "../simulation/wish.js";
 import type { Core } from "../world.js";
 
 const HOUR_MS = 3_600_000;
-const FIXED_SEEDS = 400;
-const RANDOM_SEEDS = 40;
+const FIXED_SEEDS = 440;
+/** Each of them found a fault once, of the product or of its simulation. */
+const REMEMBERED_SEEDS = [1_001_534, 1_003_850, 1_012_782, 619_577_399];
+/** Besides, on demand. */
+const RANDOM_SEEDS = Number(process.env["SEEDS"] ?? 0);
 /** Of these a handover is played as often as it has steps. */
 const HANDOVERS = 60;
 const MOST_STEPS = 300;
@@ -38,9 +42,15 @@ if (seed !== undefined) {
       for (let fixed = 1; fixed <= FIXED_SEEDS; fixed++) holds(fixed);
     });
 
-    test(`${RANDOM_SEEDS} seeds that nobody has seen`, () => {
-      for (let i = 0; i < RANDOM_SEEDS; i++) holds(randomInt(1_000_000_000));
+    test("seeds that found a fault once", () => {
+      for (const remembered of REMEMBERED_SEEDS) holds(remembered);
     });
+
+    if (RANDOM_SEEDS > 0) {
+      test(`${RANDOM_SEEDS} seeds that nobody has seen`, () => {
+        for (let i = 0; i < RANDOM_SEEDS; i++) holds(randomInt(1_000_000_000));
+      });
+    }
 
     test("a hundred hours went by", (t) => {
       t.diagnostic(`${(simulatedMs / HOUR_MS).toFixed(0)} simulated hours`);
@@ -193,9 +203,10 @@ function brokenCores(): { readonly [what: string]: Core } {
       if (event.kind !== "demote" || next.leaving?.to !== "backup") return { vhost: next, actions };
       return { vhost: { ...next, leaving: { ...next.leaving, successor: nobody(now) } }, actions };
     },
-    "believes that its successor stays": deafTo(
-      (event, { leaving }) => event.kind === "heard" && leaving?.successor !== undefined,
-    ),
+    "believes whoever took over together with it": (vhost, event, now) => {
+      const longAgo = Number.NEGATIVE_INFINITY;
+      return step(vhost.leaving ? { ...vhost, masterSince: longAgo } : vhost, event, now);
+    },
     "preempts while it stands aside": (vhost, event, now) => {
       const demotions = vhost.demotions.map((it) => ({ ...it, standAside: false }));
       const { vhost: next, actions } = step(

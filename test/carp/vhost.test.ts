@@ -685,15 +685,19 @@ describe("standing aside: a handover that may be called back", () => {
     });
   }
 
-  test("a successor that begins to leave itself is none: it answers for its addresses again, and asks on", () => {
+  test("a successor that begins to leave itself serves until somebody answers it: we let go", () => {
     const { vhost } = does(pressed().vhost, heard("1/100"), ASKED + 2);
-    assert.deepEqual(does(vhost, heard("1/100"), ASKED + 10).acts, [], "what it says again changes nothing");
-    assert.deepEqual(does(vhost, heard("1/240", "192.0.2.10"), ASKED + 10).acts, [], "nor what another says");
-    for (const worse of ["1/240", "255/255"]) {
-      const leaving = does(vhost, heard(worse), ASKED + 10);
-      assert.deepEqual(leaving.acts, ["claim", "announce"]);
-      assert.deepEqual(alone(leaving.vhost, ASKED, ASKED + 60), [[50, "advertise 255/255 demote 255"]]);
+    for (const next of ["1/100", "1/240", "255/255"]) {
+      const told = does(vhost, heard(next), ASKED + 10);
+      assert.deepEqual(told.acts, [], next);
+      assert.equal(nextDeadline(told.vhost), ASKED + 52, "and not a moment later");
     }
+  });
+
+  test("whoever took over together with us is no answer: it may give way to what we said then", () => {
+    const master = { ...waited(pressed().vhost, 10), masterSince: ASKED - 45 };
+    assert.equal(does(master, heard("1/100"), ASKED + 4).vhost.leaving?.successor, undefined);
+    assert.ok(does(master, heard("1/100"), ASKED + 5).vhost.leaving?.successor);
   });
 
   test("what a rival says before it can know of the press is no answer", () => {

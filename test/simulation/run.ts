@@ -6,7 +6,7 @@ import { intervalTicks, milliseconds, silenceTicks } from "../machine.js";
 import { configure, cutPower, type Host, runUntil, start, thaw } from "../world.js";
 import { disturbed, forget, noteResumed } from "./referee.js";
 import { closeBy, type Scene } from "./scene.js";
-import { cutShort, type Desk, resume } from "./wish.js";
+import { cutShort, type Desk, goOn, resume } from "./wish.js";
 
 export interface Run extends Desk {
   readonly scene: Scene;
@@ -31,9 +31,11 @@ export function settle(run: Run): void {
   runUntil(run.world, run.world.now + settleMs(run));
 }
 
-export function wake({ world, referee }: Run, host: Host): void {
+export function wake(run: Run, host: Host): void {
+  const { world, referee } = run;
   disturbed(referee);
   thaw(world, host);
+  goOn(run, host);
 }
 
 export function boot(run: Run, host: Host): void {
@@ -83,16 +85,20 @@ export function reactionMs({ delayMs, jitterMs, slowestClaimMs }: Scene): number
  * whoever hears the loser's word after the winner's may take over from the loser,
  * until the winner speaks again: every BSD does, and so do we where nobody can
  * tell one host from another, in two families or without addresses of their own.
+ * Where UCARP is that winner or that host, this word is an interval late too,
+ * since it looks at its timers once in one, and is read another second later.
  */
 export function handoverMs({ hosts, scene }: Run): number {
-  const late = hosts.some(({ spec }) => spec.kind === "ucarp") ? 1000 : 0;
+  const ucarp = hosts.some(({ spec }) => spec.kind === "ucarp");
+  const late = ucarp ? 1000 : 0;
   const dual = hosts.some(({ settings }) => settings.families.length > 1);
   const astray =
     hosts.length > 2 && (dual || !scene.addressed || hosts.some(({ spec }) => spec.kind !== "carpio"));
   const slowest = Math.max(...hosts.map(({ settings }) => milliseconds(intervalTicks(settings))));
+  const nextWord = ucarp ? 2 * slowest + late : slowest;
   // Where all look alike, the words of one that follows pass for those of another, and whoever hands over asks on.
   const asksOn = hosts.length > 2 && !scene.addressed ? LEAVE_MS : 0;
-  return GRACE_MS + 2 * reactionMs(scene) + late + (astray ? slowest : 0) + asksOn;
+  return GRACE_MS + 2 * reactionMs(scene) + late + (astray ? nextWord : 0) + asksOn;
 }
 
 /** Section 4, demoted as much as can be; UCARP looks at its timers at multiples of its interval and reads late. */

@@ -13,10 +13,9 @@ import {
   runUntil,
   setLink,
   stop,
-  thaw,
 } from "../world.js";
 import { disturbed, forget } from "./referee.js";
-import { boot, isRunning, LEAVE_MS, losePower, type Run, reload, STALE_MS } from "./run.js";
+import { boot, isRunning, LEAVE_MS, losePower, type Run, reload, STALE_MS, wake } from "./run.js";
 import { ask, isKept, isWriting, MAINTENANCE } from "./wish.js";
 
 type Undo = () => void;
@@ -73,16 +72,16 @@ const faults: readonly Fault[] = [
 function hang(run: Run, host: Host): Undo | undefined {
   if (host.spec.kind !== "carpio" && host.spec.kind !== "ucarp") return undefined;
   freeze(host);
-  return () => thaw(run.world, host);
+  return () => wake(run, host);
 }
 
 /** A hang while nobody can be heard, so that its queue is empty when it wakes. */
 function hangInTheDark(run: Run, host: Host): Undo | undefined {
-  const wake = hang(run, host);
+  const goOn = hang(run, host);
   const paths = run.hosts.flatMap((other) => (other === host ? [] : [pathBetween(other, host)]));
   for (const path of paths) path.cut = true;
   return () => {
-    wake?.();
+    goOn?.();
     for (const path of paths) path.cut = false;
   };
 }
@@ -155,7 +154,7 @@ export function heal(run: Run): void {
   for (const host of hosts) {
     for (const { path } of host.paths) Object.assign(path, createPath(world.conditions));
     setLink(world, host, true);
-    thaw(world, host);
+    wake(run, host);
   }
   // Whoever is on its way out cannot come back before it has gone.
   if (hosts.some(({ stopping, machine }) => stopping && machine)) runUntil(world, world.now + LEAVE_MS + 200);

@@ -33,6 +33,7 @@ interface Write {
   readonly tookMs: number;
   readonly life: number;
   beganAt: number;
+  isDone: boolean;
 }
 
 /** What the disc and its wish need of a run. */
@@ -67,7 +68,7 @@ export function ask(desk: Desk, host: Host, on: boolean): void {
   const { chance, world } = desk;
   const { writes } = discOf(desk, host);
   const tookMs = chance.between(0, chance.maybe(0.1) ? SLOW_MS : QUICK_MS);
-  writes.push({ on, tookMs, life: host.life, beganAt: world.now });
+  writes.push({ on, tookMs, life: host.life, beganAt: world.now, isDone: false });
   if (writes.length === 1) write(desk, host);
 }
 
@@ -83,6 +84,7 @@ export function isKept(desk: Desk, host: Host): boolean {
 
 /** What a daemon does about its disc before it has a link. */
 export function resume(desk: Desk, host: Host): readonly VhostEvent[] {
+  goOn(desk, host);
   return host.spec.kind === "carpio" ? desk.keeping.resume(discOf(desk, host).slots) : [];
 }
 
@@ -90,7 +92,7 @@ export function resume(desk: Desk, host: Host): readonly VhostEvent[] {
 export function cutShort(desk: Desk, host: Host): void {
   const disc = discOf(desk, host);
   const [current] = disc.writes.splice(0);
-  if (!current) return;
+  if (!current || current.isDone) return;
   const done = current.tookMs > 0 ? (desk.world.now - current.beganAt) / current.tookMs : 0;
   const bytes = Math.floor(done * SLOT_BYTES);
   saw(desk.referee, "a wish was cut short");
@@ -105,15 +107,24 @@ function write(desk: Desk, host: Host): void {
   current.beganAt = world.now;
   plan(world.agenda, world.now + current.tookMs, () => {
     if (disc.writes[0] !== current) return;
-    disc.writes.shift();
     store(desk, host, current.on, SLOT_BYTES);
-    // What the daemon had not handed to the kernel died with it.
-    const isAlive = host.life === current.life;
-    if (!isAlive) disc.writes.splice(0);
-    const isLatest = disc.writes.length === 0;
-    if (isAlive && isLatest && desk.keeping.acts === "kept") act(desk, host, current.on);
-    write(desk, host);
+    current.isDone = true;
+    if (!host.frozen) goOn(desk, host);
   });
+}
+
+/** The daemon, if it is not frozen, hears that its wish is on the disc. */
+export function goOn(desk: Desk, host: Host): void {
+  const { writes } = discOf(desk, host);
+  const [current] = writes;
+  if (!current?.isDone) return;
+  writes.shift();
+  // What the daemon had not handed to the kernel died with it.
+  const isAlive = host.life === current.life;
+  if (!isAlive) writes.splice(0);
+  const isLatest = writes.length === 0;
+  if (isAlive && isLatest && desk.keeping.acts === "kept") act(desk, host, current.on);
+  write(desk, host);
 }
 
 /** So many bytes of a wish reach the disc. */
