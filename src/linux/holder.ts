@@ -235,6 +235,14 @@ export function createHolder(options: HolderOptions): Holder {
     if (holding) fault("announcement", said && `${said}; and the kernel does not do it: ${because}`);
   };
 
+  const renewLease = async (): Promise<void> => {
+    const commands = renewCommands(device, options.parentPrefixes(), options.leaseSeconds());
+    let outcome = await ip.run(commands);
+    // By the next advertisement the lease may be over: whoever ended `ip` has cost it one renewal already.
+    if (!outcome.answered && wanted) outcome = await ip.run(commands);
+    if (wanted) fault("device", describe(outcome.refusals));
+  };
+
   /** Asked for each time: what it was before would be set again. */
   const macOfParent = async (): Promise<string | undefined> => {
     const { answers } = await ip.run([askCommand(device)]);
@@ -278,10 +286,7 @@ export function createHolder(options: HolderOptions): Holder {
     renew() {
       if (!wanted || performance.now() - renewedAt < RENEW_EVERY_MS) return;
       renewedAt = performance.now();
-      const commands = renewCommands(device, options.parentPrefixes(), options.leaseSeconds());
-      ip.run(commands).then(({ refusals }) => {
-        if (wanted) fault("device", describe(refusals));
-      });
+      renewLease();
     },
     fallSilent() {
       if (device.mac) stopAnsweringArp(device.name);

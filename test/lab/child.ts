@@ -119,8 +119,8 @@ export class Child {
   /** Signals the command itself; nobody in between delays or swallows it. */
   async kill(signal: NodeJS.Signals): Promise<void> {
     process.kill(await this.pid(), signal);
-    // nsenter stops itself together with its child, and has to be woken as well.
-    if (signal === "SIGCONT") this.#door.kill(signal);
+    // nsenter stops itself together with its child, and has to be woken as well, to go on or to see it dead.
+    if (signal === "SIGCONT" || signal === "SIGKILL") this.#door.kill("SIGCONT");
   }
 
   /** SIGTERM, and SIGKILL for one that has not gone in time. Says how it ended; harmless when it is gone already. */

@@ -135,11 +135,12 @@ describe("handing over to a board that dies in the middle", { concurrency: 2, ti
   for (const { how, end } of ends) {
     test(`it ${how} before it has answered: nothing is lost, and the first one says that it serves`, async () => {
       await using lab = await Lab.open(BOARDS);
-      // Who does not preempt waits for the bow-out, so there is time to die in.
       const right = await startBoth(lab, { preempt: false });
       const pressedAt = now();
       const losses = await lossesDuring(lab, FLOATING, async () => {
         const raised = await lab.client.capture({ filter: RAISED });
+        // It cannot answer from here on, however long this machine takes to end it.
+        await right.child.kill("SIGSTOP");
         await press(lab.left);
         await raised.frame(DEADLINE_MS);
         await end(lab, right);
