@@ -51,6 +51,8 @@ export function createFrontPanel(options: FrontPanelOptions): FrontPanel {
   let leaving = false;
 
   const onPress = (press: Press): void => {
+    // Whoever presses has found the box, and wants to read whether it may be unplugged.
+    identify.stop();
     if (press === "long") onPowerOff();
     // A second press during a handover calls it back.
     else maintenance.set(!maintenance.snapshot().on, { by: "the button" });

@@ -8,6 +8,7 @@ import type { IdentifySnapshot } from "./status/snapshot.js";
 export interface Identify {
   snapshot(): IdentifySnapshot;
   begin(forSeconds: number): IdentifySnapshot;
+  /** The box is found, or is about to go. */
   stop(): void;
 }
 
@@ -30,6 +31,9 @@ export function createIdentify(log: Log, onChange: () => void): Identify {
       onChange();
       return snapshot();
     },
-    stop: () => clearTimeout(timer),
+    stop() {
+      clearTimeout(timer);
+      if (until) end();
+    },
   };
 }

@@ -126,8 +126,11 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
       () => undefined,
       (error: unknown) => (error instanceof Error ? error.message : String(error)),
     );
-    const problem = await Promise.race([written, late]);
-    faults.set("state", problem && `maintenance will be forgotten at a restart: ${problem}`);
+    const tell = (problem: string | undefined): void =>
+      faults.set("state", problem && `maintenance will be forgotten at a restart: ${problem}`);
+    tell(await Promise.race([written, late]));
+    // A disc that was only slow has kept it in the end, and may say so where nothing newer was asked of it.
+    written.then((problem) => next === wish && tell(problem));
   };
 
   const handOver = async (mine: number): Promise<void> => {

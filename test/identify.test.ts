@@ -29,6 +29,17 @@ test("asked again, it begins anew, and may be shorter", (t) => {
   assert.deepEqual(identify.snapshot(), { until: null });
 });
 
+test("who has found the box ends it, and what was due then is not", (t) => {
+  const { identify, changes } = open(t);
+  identify.stop();
+  assert.deepEqual(changes, [], "there was nothing to end");
+  identify.begin(60);
+  identify.stop();
+  assert.deepEqual(identify.snapshot(), { until: null });
+  t.mock.timers.tick(60_000);
+  assert.deepEqual(changes, ["2026-11-22T08:01:00.000Z", null]);
+});
+
 function open(t: TestContext) {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: START });
   const log = createHeardLog();

@@ -112,15 +112,15 @@ describe("the label is that of the code", () => {
       ]);
       assert.deepEqual(found, wanted);
     });
-  }
 
-  test("in words", () => {
-    const rows = table(panel, "what it means", "`face`", "role", "maintenance", "fault");
-    const found = rows.map(([means = "", face = ""]) =>
-      [face, means].map((cell) => cell.replaceAll(/[`*]/g, "")),
-    );
-    assert.deepEqual(Object.fromEntries(found), faces);
-  });
+    test(`in words, in ${where}`, () => {
+      const rows = table(text, "what it means", "`face`", "role", "maintenance", "fault");
+      const found = rows.map(([means = "", face = ""]) =>
+        [face, means].map((cell) => cell.replaceAll(/[`*]/g, "")),
+      );
+      assert.deepEqual(Object.fromEntries(found), faces);
+    });
+  }
 
   test("two lamps and one", () => {
     const rows = table(panel, "`face`", "role and maintenance", "role and fault", "role alone");
