@@ -102,6 +102,9 @@ export async function startPair(
   differing: Sides<Group> = NOTHING,
 ): Promise<Sides<Daemon>> {
   const left = startBoard(lab.left, groupsOf("left", groups, differing));
+  // On a busy machine right may be the first to have heard nobody, and without preempt it would stay.
+  const stays = groupsOf("left", groups, differing).some(({ preempt }) => preempt === false);
+  if (stays) await left.enters("master", ROLE_DEADLINE_MS);
   const right = startBoard(lab.right, groupsOf("right", groups, differing));
   await right.enters("backup", ROLE_DEADLINE_MS);
   for (const address of groups.flatMap(addressesOf)) {

@@ -10,6 +10,9 @@ import { childrenOf, now } from "./child.js";
 import type { Host } from "./host.js";
 import type { Daemon } from "./peers.js";
 
+/** How long a process may take to notice that nobody needs it any more. */
+const ENDING_MS = 10_000;
+
 /** A word in the command line of each helper: the guard, the warm `ip`, and the watcher of links. */
 export const HELPERS = { guard: "carpio-guard", ip: "-json", monitor: "monitor" } as const;
 export type Helper = keyof typeof HELPERS;
@@ -61,11 +64,18 @@ export async function pidOf(daemon: Daemon, helper: Helper): Promise<number> {
   }
 }
 
-/** The processes on a host, as it counts them, without the one that holds it open and the one that looks. */
+/**
+ * The processes on a host, as it counts them, without the one that holds it open
+ * and the one that looks. Those that are about to end get time to do so: `ip
+ * monitor` finds out when it has something to say that its reader is dead.
+ */
 export async function processesOn(host: Host): Promise<readonly string[]> {
-  const lines = (await host.run(["ps", "-e", "-o", "pid=,args="])).split("\n");
   const others = /^\s*1 |\bps -e\b|\bip -tshort\b|<defunct>$|^\s*$/;
-  return lines.filter((line) => !others.test(line)).map((line) => line.trim());
+  for (const untilAt = now() + ENDING_MS; ; await sleep(50)) {
+    const lines = (await host.run(["ps", "-e", "-o", "pid=,args="])).split("\n");
+    const found = lines.filter((line) => !others.test(line)).map((line) => line.trim());
+    if (found.length === 0 || now() > untilAt) return found;
+  }
 }
 
 function isHelper(pid: number, helper: Helper): boolean {
