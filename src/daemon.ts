@@ -184,7 +184,10 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
       mayAnnounce: () => group.vhost.role === "master" && !hasSuccessor(group.vhost),
       onFault: (said) => group.fault("device", said),
       onMeddling: (said) => log.warn(`carp ${vhid} on ${parent}: ${said}`),
-      onLoss: () => group.reclaim(),
+      onLoss() {
+        examination.lost(group);
+        group.reclaim();
+      },
     });
     const group = createGroup({
       config: wanted,

@@ -8,7 +8,8 @@
  * silent on the wire, and nobody hears that he is not heard.
  */
 import type { Role } from "./carp/vhost.js";
-import { checks } from "./status/vocabulary.js";
+import { patienceMs } from "./hearing.js";
+import { checks, type FamilyWord } from "./status/vocabulary.js";
 
 export type CheckName = keyof typeof rules;
 
@@ -52,6 +53,13 @@ export interface GroupEvidence {
   readonly advskew: number;
   /** Whether it goes on hearing somebody; `null`: it has not listened for long enough. */
   readonly hears: boolean | null;
+  readonly silentFamily: FamilyWord | null;
+  /** The kernel confirmed that its addresses are on. */
+  readonly holding: boolean;
+  /** Where they belong. */
+  readonly device: string;
+  /** Since they went off while it served, if ever. */
+  readonly lostForMs: number;
   readonly faults: ReadonlyMap<string, string>;
   /** Sent by whom, and why its digest does not fit. */
   readonly badDigest: { readonly from: string; readonly hint: string | undefined } | undefined;
@@ -80,6 +88,7 @@ export interface PeerGroupEvidence {
   readonly advbase: number;
   readonly advskew: number;
   readonly hears: boolean | null;
+  readonly silentFamily: FamilyWord | null;
 }
 
 /** One thing that a check has to say; `ok` where nothing is wrong, and something is worth a word. */
@@ -99,8 +108,8 @@ interface Rule {
 
 /** A change of hands is over after this long; what two boards say of before is no contradiction. */
 const SETTLED_MS = 4_000;
-/** A status comes every two seconds. */
-const STATUS_MS = 3_000;
+/** Whoever looks after something that happened and was put right within milliseconds still reads of it. */
+const TOLD_MS = 30_000;
 /** Clocks of boards that have time from somewhere do not differ by more. */
 const CLOCKS_DIFFER_MS = 60_000;
 /** carpio did not exist before. */
@@ -150,6 +159,27 @@ const rules = {
     lamp: true,
     advice: "another board serves while this one tries again; what the kernel said names the obstacle",
     find: both(ofGroups("addresses"), ofGroups("device")),
+  },
+  addresses: {
+    lamp: true,
+    advice:
+      "see what takes them off: a network manager, a script, `ip address flush`. They end by themselves where carpio stands still for longer than their lifetime: a debugger, a board that stalls",
+    find: ({ groups }) =>
+      groups
+        .filter(({ role }) => role === "master")
+        .flatMap(({ holding, device, lostForMs, roleForMs, ...group }) => {
+          const which = `the addresses of vhid ${group.vhid}`;
+          const subject = subjectOf(group);
+          if (!holding && roleForMs > SETTLED_MS)
+            return [{ subject, says: `${which} are missing from ${device}, though this board serves them` }];
+          if (lostForMs > TOLD_MS) return [];
+          return [
+            {
+              subject,
+              says: `${which} went missing from ${device} while this board served: they are on again`,
+            },
+          ];
+        }),
   },
   sending: {
     lamp: true,
@@ -221,6 +251,19 @@ const rules = {
       if (group.role !== "master" || peer?.role !== "master" || !settled) return undefined;
       return `${us} and ${name} both serve vhid ${group.vhid}: ${whoHears(group.hears, peer.hears, us, name)}`;
     }),
+  },
+  families: {
+    lamp: true,
+    advice:
+      "see what loses one family: a switch that snoops MLD and not IGMP, or the other way round, a firewall. A backup takes over from a master that is silent in one family, and gives way to it again, for ever",
+    find: both(
+      ({ name, groups }) =>
+        groups.flatMap((group) => {
+          const says = hearsHalf(name, group);
+          return says === undefined ? [] : [{ subject: subjectOf(group), says }];
+        }),
+      ofPairs(({ peer, name }) => peer && hearsHalf(name, peer)),
+    ),
   },
   standby: {
     lamp: true,
@@ -343,11 +386,6 @@ export function examine(evidence: Evidence): Diagnosis {
   return { broken: all.find(({ state }) => state === "broken") ?? null, checks: all };
 }
 
-/** Whoever heard nothing for so long hears nobody: two advertisements in a row may be lost. */
-export function patienceMs({ advbase }: { readonly advbase: number }): number {
-  return 3_000 * (advbase + 1) + STATUS_MS;
-}
-
 /** What is worth the red lamp. */
 export function worthALamp(diagnosis: Diagnosis): readonly string[] {
   return diagnosis.checks
@@ -410,6 +448,15 @@ function whoHears(we: boolean | null, they: boolean | null, us: string, them: st
   if (we === true && they === true) return "they hear each other, and neither gives way";
   if (we === null || they === null) return "who hears whom is not known yet";
   return "neither hears the other";
+}
+
+function hearsHalf(
+  who: string,
+  { vhid, silentFamily }: Pick<PeerGroupEvidence, "vhid" | "silentFamily">,
+): string | undefined {
+  if (silentFamily === null) return undefined;
+  const other = silentFamily === "IPv4" ? "IPv6" : "IPv4";
+  return `${who} hears the others of vhid ${vhid} over ${other}, and nothing of them over ${silentFamily}`;
 }
 
 function differs(aheadMs: number): string {

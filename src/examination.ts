@@ -9,16 +9,18 @@ import {
   examine,
   type GroupEvidence,
   type PeerEvidence,
-  patienceMs,
 } from "./diagnosis.js";
 import type { Group } from "./group.js";
 import { createGrowth, type Growth } from "./growth.js";
+import { patienceMs } from "./hearing.js";
 import type { Peer } from "./peers.js";
 import type { RecentDrops } from "./recent-drops.js";
 import { formatAddress } from "./wire/address.js";
 
 export interface Examination {
   readonly diagnosis: Diagnosis;
+  /** Somebody took a group's addresses off while it served, or their lifetime ended. */
+  lost(group: Group): void;
   /** Something is not as it was when it was judged last. */
   news(): void;
 }
@@ -37,6 +39,7 @@ export function createExamination(options: ExaminationOptions): Examination {
   const growths = new WeakMap<Group, Growth>();
   /** By a clock that never jumps. */
   const entered = new WeakMap<Group, { readonly role: Role; readonly at: Instant }>();
+  const lostAt = new WeakMap<Group, Instant>();
   let known: Diagnosis | undefined;
 
   const hears = (group: Group): boolean | null => {
@@ -55,7 +58,7 @@ export function createExamination(options: ExaminationOptions): Examination {
   };
 
   const evidenceOf = (group: Group): GroupEvidence => {
-    const { config, vhost } = group;
+    const { config, vhost, holder, silentFamily } = group;
     const badDigest = drops.last(config, "badauth");
     return {
       vhid: config.vhid,
@@ -67,6 +70,10 @@ export function createExamination(options: ExaminationOptions): Examination {
       advbase: config.advbase,
       advskew: config.advskew,
       hears: hears(group),
+      silentFamily: silentFamily ? `IPv${silentFamily}` : null,
+      holding: holder.holding,
+      device: holder.device.name,
+      lostForMs: now() - (lostAt.get(group) ?? Number.NEGATIVE_INFINITY),
       faults: group.faults,
       badDigest,
       vrrpFrom: drops.last(config, "foreign")?.from,
@@ -82,10 +89,14 @@ export function createExamination(options: ExaminationOptions): Examination {
     at: new Date(),
   });
 
-  return {
+  const self: Examination = {
     get diagnosis() {
       known ??= examine(evidence());
       return known;
+    },
+    lost(group) {
+      lostAt.set(group, now());
+      self.news();
     },
     news() {
       known = undefined;
@@ -93,6 +104,7 @@ export function createExamination(options: ExaminationOptions): Examination {
       for (const group of groups) hears(group);
     },
   };
+  return self;
 }
 
 function peerEvidence(peer: Peer, now: Instant): PeerEvidence {
@@ -106,7 +118,7 @@ function peerEvidence(peer: Peer, now: Instant): PeerEvidence {
     asked,
     clockAheadMs: problem === undefined ? clockAheadMs : undefined,
     groups: (problem === undefined ? (said?.carp ?? []) : []).map(
-      ({ vhid, interface: name, role, addresses, advbase, advskew }) => ({
+      ({ vhid, interface: name, role, addresses, advbase, advskew, silentFamily }) => ({
         vhid,
         interface: name,
         role,
@@ -114,6 +126,7 @@ function peerEvidence(peer: Peer, now: Instant): PeerEvidence {
         addresses: addresses.map((prefix) => prefix.replace(/\/.*/, "")),
         advbase,
         advskew,
+        silentFamily,
         hears: peer.hears(vhid, name, patienceMs({ advbase }), now),
       }),
     ),

@@ -23,6 +23,7 @@ import {
 } from "./carp/vhost.js";
 import { type GroupConfig, signatureOf } from "./config.js";
 import { createFaults, type OnFault } from "./faults.js";
+import { createHearing, patienceMs } from "./hearing.js";
 import type { Sender } from "./linux/carp-socket.js";
 import type { Holder } from "./linux/holder.js";
 import type { Log } from "./log.js";
@@ -74,6 +75,8 @@ export interface Group {
   readonly signer: Signer;
   readonly holder: Holder;
   readonly counters: Counters;
+  /** Of the families that it serves, the one of which nothing comes though the other does. */
+  readonly silentFamily: Family | undefined;
   readonly since: Date;
   /** How often each role was entered. */
   readonly transitions: { readonly [R in Role]: number };
@@ -132,6 +135,7 @@ export function createGroup(options: GroupOptions): Group {
   let signer = createSigner(config.vhid, signatureOf(config));
   let counter = randomBytes(8).readBigUInt64BE();
   let since = new Date();
+  let hearing = createHearing();
   const transitions = { init: 0, backup: 0, master: 0 };
   let todo = Promise.resolve();
   let waiting = 0;
@@ -157,6 +161,7 @@ export function createGroup(options: GroupOptions): Group {
   });
 
   const handle = (event: VhostEvent): void => {
+    if (event.kind === "heard") hearing.hear(event.from.family, now());
     const before = vhost;
     const next = step(before, event, now());
     vhost = next.vhost;
@@ -305,6 +310,10 @@ export function createGroup(options: GroupOptions): Group {
     get since() {
       return since;
     },
+    get silentFamily() {
+      const silent = hearing.silentFamily(patienceMs(config), now());
+      return silent && vhost.settings.families.includes(silent) ? silent : undefined;
+    },
     holder,
     counters,
     transitions,
@@ -320,6 +329,7 @@ export function createGroup(options: GroupOptions): Group {
       const readdress = listed(config) !== listed(next);
       config = next;
       signer = createSigner(next.vhid, signatureOf(next));
+      if (readdress) hearing = createHearing();
       if (readdress) todo = todo.then(() => holder.readdress(next.addresses));
       handle({ kind: "configure", settings: settingsOf(next), readdress });
     },

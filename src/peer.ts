@@ -5,7 +5,7 @@
  */
 import * as v from "valibot";
 import type { Snapshot } from "./status/snapshot.js";
-import { faces, overallRoles, roles } from "./status/vocabulary.js";
+import { type FamilyWord, faces, families, overallRoles, roles } from "./status/vocabulary.js";
 
 /** What we read of another board's snapshot. */
 export type Said = v.InferOutput<typeof said>;
@@ -35,6 +35,8 @@ const group = v.object({
   advertisedAdvskew: whole,
   preempt: v.boolean(),
   master: v.nullable(v.object({ address: text })),
+  /** Older boards do not say. */
+  silentFamily: v.exactOptional(v.nullable(v.picklist(words(families))), null),
   counters: v.object({ received: whole, badauth: whole }),
 });
 
@@ -84,7 +86,7 @@ function plain(raw: string): string {
   return raw.replace(/\p{C}/gu, "�").slice(0, TEXT_AT_MOST);
 }
 
-function words<W extends Snapshot["role"] | Snapshot["panel"]["face"]>(
+function words<W extends Snapshot["role"] | Snapshot["panel"]["face"] | FamilyWord>(
   meanings: {
     readonly [word in W]: string;
   },

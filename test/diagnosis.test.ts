@@ -27,6 +27,10 @@ const group: GroupEvidence = {
   advbase: 1,
   advskew: 0,
   hears: false,
+  silentFamily: null,
+  holding: true,
+  device: "carp7",
+  lostForMs: Number.POSITIVE_INFINITY,
   faults: new Map(),
   badDigest: undefined,
   vrrpFrom: undefined,
@@ -41,6 +45,7 @@ const standby: PeerGroupEvidence = {
   advbase: 1,
   advskew: 50,
   hears: true,
+  silentFamily: null,
 };
 const right: PeerEvidence = {
   url: "http://192.0.2.3:8080",
@@ -114,6 +119,18 @@ const rows: readonly Row[] = [
     seen: faulty("addresses", "ip address add: No space left on device"),
     check: "addresses held",
     says: "ip address add: No space left on device",
+  },
+  {
+    when: "the addresses are not where they are served",
+    seen: withGroup({ holding: false }),
+    check: "addresses",
+    says: "the addresses of vhid 7 are missing from carp7, though this board serves them",
+  },
+  {
+    when: "somebody has just taken the addresses off",
+    seen: withGroup({ lostForMs: 20_000 }),
+    check: "addresses",
+    says: "the addresses of vhid 7 went missing from carp7 while this board served: they are on again",
   },
   {
     when: "nothing can be sent",
@@ -194,6 +211,18 @@ const rows: readonly Row[] = [
     seen: bothServe(null, false),
     check: "heard",
     says: "left and right both serve vhid 7: who hears whom is not known yet",
+  },
+  {
+    when: "of the others nothing comes over IPv6",
+    seen: withGroup({ role: "backup", hears: true, silentFamily: "IPv6" }),
+    check: "families",
+    says: "left hears the others of vhid 7 over IPv4, and nothing of them over IPv6",
+  },
+  {
+    when: "what we send over IPv4 is lost",
+    seen: withStandby({ silentFamily: "IPv4" }),
+    check: "families",
+    says: "right hears the others of vhid 7 over IPv6, and nothing of them over IPv4",
   },
   {
     when: "the other board has no link",
@@ -359,6 +388,15 @@ const silent: readonly { readonly when: string; readonly seen: Evidence }[] = [
   {
     when: "it has just lost its link, and may be back",
     seen: withStandby({ role: "init", roleForMs: 1_000 }),
+  },
+  {
+    when: "it has just become master, and its addresses are on their way",
+    seen: withGroup({ holding: false, roleForMs: 1_000 }),
+  },
+  { when: "addresses went off long ago, and are on", seen: withGroup({ lostForMs: 40_000 }) },
+  {
+    when: "a backup has no addresses on",
+    seen: withGroup({ role: "backup", hears: true, holding: false, lostForMs: 5_000 }),
   },
   { when: "we begin, and have no link yet", seen: withGroup({ role: "init", why: "started" }) },
 ];

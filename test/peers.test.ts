@@ -133,6 +133,13 @@ describe("what is read of a snapshot", () => {
     assert.ok(performance.now() - from < 200, `${performance.now() - from} ms`);
   });
 
+  test("a board of before, which does not say whether a family is silent, is read all the same", () => {
+    const [{ silentFamily, ...group } = assert.fail()] = snapshotOf().carp;
+    assert.equal(readPeer({ ...snapshotOf(), carp: [group] })?.carp[0]?.silentFamily, null);
+    const now = { ...group, silentFamily: "IPv6" };
+    assert.equal(readPeer({ ...snapshotOf(), carp: [now] })?.carp[0]?.silentFamily, "IPv6");
+  });
+
   test("a moment that is none is no snapshot", () => {
     assert.equal(readPeer({ ...snapshotOf(), at: "2026-02-01T00:00:00+00" }), undefined);
   });

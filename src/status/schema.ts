@@ -26,7 +26,7 @@ import type {
   PeerSnapshot,
   Snapshot,
 } from "./snapshot.js";
-import { checks, drops, faces, handovers, overallRoles, roles, states } from "./vocabulary.js";
+import { checks, drops, faces, families, handovers, overallRoles, roles, states } from "./vocabulary.js";
 
 type Panel = Snapshot["panel"];
 type Lamp = NonNullable<Panel["lamps"]["role"]>;
@@ -49,6 +49,11 @@ const counterProperties = {
   looped: dropped("looped"),
   foreign: dropped("foreign"),
 };
+
+const silentFamily = described(
+  "of which nothing comes though advertisements of the other family do",
+  orNull(word(families)),
+);
 
 const group = object<GroupSnapshot>({
   vhid: described("which group of hosts shares the addresses, 1 to 255", count),
@@ -78,6 +83,7 @@ const group = object<GroupSnapshot>({
       }),
     ),
   ),
+  silentFamily,
   counters: object<Counters>(counterProperties),
   faults: list(text),
 });
@@ -150,6 +156,7 @@ const peer = object<PeerSnapshot>({
       advertisedAdvskew: tick,
       preempt: flag,
       master: described("whom it hears", orNull(text)),
+      silentFamily,
       counters: object<PeerGroupSnapshot["counters"]>({ received: count, badauth: count }),
     }),
   ),

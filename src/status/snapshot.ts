@@ -64,6 +64,7 @@ export interface PeerGroupSnapshot {
   readonly preempt: boolean;
   /** Whom it hears. */
   readonly master: string | null;
+  readonly silentFamily: GroupSnapshot["silentFamily"];
   readonly counters: { readonly received: number; readonly badauth: number };
 }
 
@@ -106,6 +107,8 @@ export interface GroupSnapshot {
     readonly advskew: number;
     readonly heardSecondsAgo: number;
   } | null;
+  /** Of which nothing comes though advertisements of the other family do. */
+  readonly silentFamily: "IPv4" | "IPv6" | null;
   readonly counters: Counters;
   readonly faults: readonly string[];
 }
@@ -198,6 +201,7 @@ function groupSnapshot(group: Group, { macOf, now }: Observed): GroupSnapshot {
           heardSecondsAgo: Math.round(now - heard.at) / 1000,
         }
       : null,
+    silentFamily: group.silentFamily ? `IPv${group.silentFamily}` : null,
     counters: { ...group.counters },
     faults: [...group.faults.values()],
   };

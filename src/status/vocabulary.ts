@@ -17,6 +17,13 @@ export const overallRoles: Meanings<Snapshot["role"]> = {
   mixed: "the groups differ",
 };
 
+export type FamilyWord = NonNullable<Snapshot["carp"][number]["silentFamily"]>;
+
+export const families: Meanings<FamilyWord> = {
+  IPv4: "advertisements to 224.0.0.18",
+  IPv6: "advertisements to ff02::12",
+};
+
 export const handovers: Meanings<Snapshot["maintenance"]["handover"]["state"]> = {
   none: "nothing was to be handed over",
   asking: "the other boards are asked; do not unplug",
@@ -53,12 +60,14 @@ export const checks: Meanings<Snapshot["diagnosis"]["checks"][number]["check"]> 
   address: "no floating address belongs to an interface itself",
   "kernel settings": "the kernel's settings are as CARP needs them",
   "addresses held": "the kernel has the addresses on, or off, as it should",
+  addresses: "what this board serves is on its interface",
   sending: "advertisements leave the board",
   digest: "everybody who speaks of our groups has their password and addresses",
   vrrp: "no VRRP uses the number of a group",
   loop: "nothing that this board sent comes back to it",
   "peer's configuration": "the boards agree on vhids, addresses and advbase",
   heard: "no two boards serve the same addresses",
+  families: "who is heard in IPv4 is heard in IPv6 as well",
   standby: "somebody could take over what this board serves",
   peers: "the boards in status.peers answer",
   advskews: "one board is preferred",

@@ -16,6 +16,7 @@ const GROUP = {
   advertisedAdvskew: 50,
   preempt: true,
   master: null,
+  silentFamily: null,
   counters: { received: 3, badauth: 0 },
 } as const;
 const ADDRESSES = GROUP.addresses;
