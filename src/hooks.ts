@@ -5,6 +5,7 @@
  * deadline, and knows by their numbers when some were left out. Nothing waits
  * for a hook, and a hook that fails costs a line and a fault.
  */
+import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { HookConfig } from "./config.js";
@@ -137,18 +138,21 @@ function createHook(config: HookConfig, name: () => string, options: HooksOption
       const [argv, environment] = callOf(config.call, message, program);
       const ended = await runner.run(argv, environment, config.timeoutSeconds * 1000);
       if (closed.signal.aborted && ended.status !== 0) return;
-      tellFailure(problemWith(ended, config.timeoutSeconds));
-      const again = "url" in config.call && (ended.tookTooLong || ended.status === TRY_AGAIN);
+      tellFailure(ended);
+      const again = "url" in config.call && (ended.by === "deadline" || ended.status === TRY_AGAIN);
       if (!again || pauseMs === undefined) return;
       await sleep(pauseMs, undefined, { signal: closed.signal }).catch(() => {});
       if (closed.signal.aborted) return;
     }
   };
 
-  const tellFailure = (problem: string | undefined): void => {
+  /** Everybody may read the status, and nobody knows what a program says: that is for the log. */
+  const tellFailure = (ended: Ended): void => {
+    const problem = problemWith(ended, config);
     const failed = problem && `${key} (${title}) failed: ${problem}`;
-    if (!closing) faults.set(key, failed);
-    else if (failed !== undefined) log.warn(failed);
+    const said = "run" in config.call && ended.by !== "shell" && ended.said !== "" ? ended.said : undefined;
+    if (!closing) faults.set(key, failed, said);
+    else if (failed !== undefined) log.warn(said === undefined ? failed : `${failed}: ${said}`);
   };
 
   return {
@@ -185,8 +189,13 @@ function titleOf({ call }: HookConfig): string {
   return "run" in call ? (call.run[0] ?? "") : new URL(call.url).origin;
 }
 
-function problemWith({ status, said, tookTooLong }: Ended, timeoutSeconds: number): string | undefined {
-  if (tookTooLong) return `it was not done after ${timeoutSeconds} s, and was ended`;
+/** In words of our own. What a webhook's process says are such. */
+function problemWith({ by, status, said }: Ended, { call, timeoutSeconds }: HookConfig): string | undefined {
+  if (by === "deadline") return `it was not done after ${timeoutSeconds} s, and was ended`;
+  if (by === "flood") return "it wrote more than a million characters, and was ended";
+  if (by === "shell") return said;
   if (status === 0) return undefined;
-  return said === "" ? `exit status ${status}` : `exit status ${status}: ${said}`;
+  if ("url" in call && said !== "") return said;
+  const signal = Object.entries(constants.signals).find(([, number]) => number === status - 128);
+  return signal ? `killed by ${signal[0]}` : `exit status ${status}`;
 }

@@ -147,38 +147,57 @@ test("what a program leaves in the background ends with it", async (t) => {
   assert.deepEqual(board.log.lines, []);
 });
 
-const failures = [
-  {
-    is: "is not there",
-    run: ["/nonexistent/notify"],
-    says: /exit status 127: .*\/nonexistent\/notify.*(No such file|not found)/,
-  },
-  { is: "may not be run", run: ["/etc/passwd"], says: /exit status 126: .*Permission denied/ },
-  { is: "fails without a word", run: ["/bin/false"], says: /exit status 1$/ },
-  {
-    is: "says why it fails",
-    run: ["/bin/sh", "-c", "echo no; printf 'the \\033[31mwhy\\n\\n' >&2; exit 3"],
-    says: /exit status 3: the {2}\[31mwhy$/,
-  },
-  {
-    is: "says more than anybody reads",
-    run: ["/bin/sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo why; exit 1"],
-    says: /exit status 1: why$/,
-  },
-  { is: "is killed", run: ["/bin/sh", "-c", "kill -KILL $$"], says: /exit status 137/ },
+// biome-ignore format: one program a line
+const failures: { is: string; run: readonly string[]; status: RegExp; log: RegExp }[] = [
+  { is: "is not there", run: ["/nonexistent/notify"], status: /exit status 127$/, log: /: .*\/nonexistent\/notify.*(No such file|not found)/ },
+  { is: "may not be run", run: ["/etc/passwd"], status: /exit status 126$/, log: /: .*Permission denied/ },
+  { is: "fails without a word", run: ["/bin/false"], status: /exit status 1$/, log: /^$/ },
+  { is: "says why it fails", run: ["/bin/sh", "-c", "echo no; printf 'the \\033[31mwhy\\n\\n' >&2; exit 3"], status: /exit status 3$/, log: /^: the {2}\[31mwhy$/ },
+  { is: "says more than anybody reads", run: ["/bin/sh", "-c", "head -c 900000 /dev/zero | tr '\\0' x; echo; echo why; exit 1"], status: /exit status 1$/, log: /^: why$/ },
+  { is: "writes without end", run: ["/bin/sh", "-c", "while :; do echo flood; done"], status: /it wrote more than a million characters, and was ended$/, log: /^: flo/ },
+  { is: "is killed", run: ["/bin/sh", "-c", "kill -KILL $$"], status: /killed by SIGKILL$/, log: /^$/ },
 ];
-for (const { is, run, says } of failures) {
-  test(`a program that ${is} is a fault, in one line`, async (t) => {
+for (const { is, run, status, log } of failures) {
+  test(`a program that ${is} is a fault; what it said is for the log alone`, async (t) => {
     const board = start(t, () => [{ call: { run } }]);
     board.hooks.tell(said("master"));
     await until(() => board.faults.all.size > 0, "the fault");
     const [fault = ""] = board.faults.all.values();
-    assert.match(fault, says);
+    assert.match(fault, status);
     assert.ok(fault.startsWith(`hook[0] (${run[0]}) failed: `), fault);
-    assert.doesNotMatch(fault, /\p{Cc}/u);
-    assert.equal(board.log.lines.length, 1);
+    const [line = "", ...more] = board.log.lines;
+    assert.ok(line.startsWith(fault), line);
+    assert.match(line.slice(fault.length), log);
+    assert.doesNotMatch(line, /\p{Cc}/u);
+    assert.deepEqual(more, []);
   });
 }
+
+test("a program that writes without end is ended with all that it started, and the next one runs", async (t) => {
+  const text =
+    '[ "$CARPIO_SEQUENCE" = 1 ] || exec sh -c "echo next >>heard"; yes & echo $! >>heard; echo $$ >>heard; wait';
+  const board = start(t, ({ program }) => [{ call: { run: [program(text)] }, timeoutSeconds: 300 }]);
+  board.hooks.tell(said("master"));
+  board.hooks.tell(said("backup"));
+  await board.heard(3);
+  const [child, parent, next] = board.lines();
+  assert.equal(next, "next");
+  await until(() => !isAlive(Number(child)) && !isAlive(Number(parent)), "the program and its child end");
+  await until(() => board.faults.all.size === 0, "the next success ends the fault");
+});
+
+test("the same failure with other words is told again in the log, and is one fault", async (t) => {
+  const board = start(t, ({ program }) => [
+    { call: { run: [program('echo "$CARPIO_WHY"; exit 1')] }, on: ["fault"] },
+  ]);
+  for (const why of ["one", "one", "two"]) board.hooks.tell(said("fault", why));
+  await board.hooks.settled();
+  assert.deepEqual(
+    board.log.lines.map((line) => line.replace(/^.*failed: /, "")),
+    ["exit status 1: one", "exit status 1: two"],
+  );
+  assert.equal(board.faults.all.size, 1);
+});
 
 test("of a flood the newest is told, and how much was left out", async (t) => {
   const board = start(t, ({ program }) => [
@@ -219,7 +238,7 @@ test("a shell that is killed costs one message, and another takes its place", as
   process.kill(shell, "SIGKILL");
   board.hooks.tell(said("backup"));
   await board.heard(2);
-  assert.match(board.log.lines[0] ?? "", /failed: exit status 1: the shell that ran it was killed$/);
+  assert.match(board.log.lines[0] ?? "", /failed: the shell that ran it was killed$/);
 });
 
 // ---- Reload and end --------------------------------------------------------
@@ -330,7 +349,7 @@ const answers: { is: string; statuses: readonly number[]; tries: number; says: R
   { is: "well", statuses: [204], tries: 1, says: undefined },
   { is: "no, once", statuses: [503, 200], tries: 2, says: /HTTP status 503$/ },
   { is: "too many, twice", statuses: [429, 500, 200], tries: 3, says: /HTTP status 429$/ },
-  { is: "never, and is not asked again", statuses: [404, 200], tries: 1, says: /exit status 1: 127\.0\.0\.1:\d+ answers with HTTP status 404$/ },
+  { is: "never, and is not asked again", statuses: [404, 200], tries: 1, says: /failed: 127\.0\.0\.1:\d+ answers with HTTP status 404$/ },
   { is: "elsewhere, where nobody follows", statuses: [302, 200], tries: 1, says: /HTTP status 302$/ },
   { is: "no for ever", statuses: [500, 500, 500, 500, 200], tries: 3, says: /HTTP status 500$/ },
 ];
@@ -389,7 +408,7 @@ test("where nobody listens, the host alone is named", async (t) => {
   board.hooks.tell(said("master"));
   await until(() => board.log.lines.length > 0, "the failure");
   const line = board.log.lines[0] ?? "";
-  assert.ok(line.startsWith(`hook[0] (http://127.0.0.1:${port}) failed: exit status 75: `), line);
+  assert.ok(line.startsWith(`hook[0] (http://127.0.0.1:${port}) failed: 127.0.0.1:${port}: `), line);
   assert.match(line, /ECONNREFUSED/);
   assert.doesNotMatch(line, /sesame/);
 });

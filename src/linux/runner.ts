@@ -11,12 +11,15 @@ import { spawn } from "node:child_process";
 import { setPriority } from "node:os";
 import type { Readable, Writable } from "node:stream";
 
+/** `itself`: it ended by itself. `deadline`, `flood`: we ended it. `shell`: that is dead, or there is none. */
+export type EndedBy = "itself" | "deadline" | "flood" | "shell";
+
 export interface Ended {
+  readonly by: EndedBy;
   /** Exit status; that of a signal is 128 and more, as shells count. */
   readonly status: number;
-  /** What it said last, on either output. */
+  /** What it said last, on either output; of the shell, what is wrong with it. */
   readonly said: string;
-  readonly tookTooLong: boolean;
 }
 
 export interface Runner {
@@ -60,6 +63,8 @@ done
 [ -z "$turn" ] || kill -TERM "$turn"
 `;
 const SAID_CHARACTERS = 2_000;
+/** What it says goes through our loop, which has more to do. */
+const MOST_CHARACTERS = 1 << 20;
 const LINE_CHARACTERS = 200;
 const USUAL_PRIORITY = 0;
 /** A shell that does not say by then how a program ended will never say it. */
@@ -76,7 +81,7 @@ export function openRunner(): Runner {
   return {
     async run(argv, environment, deadlineMs) {
       if ("problem" in shell || shell.lost) shell = tryShell();
-      if ("problem" in shell) return { status: 1, said: shell.problem, tookTooLong: false };
+      if ("problem" in shell) return { by: "shell", status: 1, said: shell.problem };
       return shell.run(lineOf(argv, environment), deadlineMs);
     },
     close() {
@@ -101,6 +106,7 @@ function openShell(): Shell {
   });
   const [stdin, stdout, , statuses] = child.stdio as unknown as [Writable, Readable, null, Readable];
   let said = "";
+  let characters = 0;
   let lost = false;
   let onEnded: (status: number | undefined) => void = () => {};
   try {
@@ -118,7 +124,12 @@ function openShell(): Shell {
   child.once("exit", lose);
   stdin.on("error", () => {});
   stdout.setEncoding("utf8").on("data", (text: string) => {
+    characters += text.length;
     said = (said + text).slice(-SAID_CHARACTERS);
+    if (characters <= MOST_CHARACTERS) return;
+    // Nobody reads the rest, so the next program needs another pipe, and another shell.
+    stdout.destroy();
+    lose();
   });
   statuses.setEncoding("utf8").on("data", (text: string) => onEnded(Number(text)));
 
@@ -128,13 +139,14 @@ function openShell(): Shell {
     },
     async run(line: string, deadlineMs: number): Promise<Ended> {
       said = "";
-      let tookTooLong = false;
+      characters = 0;
+      let by = "itself" as EndedBy;
       const ended = new Promise<number | undefined>((resolve) => {
         onEnded = resolve;
       });
       stdin.write(`${line}\n`);
       const deadline = setTimeout(() => {
-        tookTooLong = true;
+        by = "deadline";
         stdin.write("end\n");
       }, deadlineMs);
       // Both lines may have been read together, and the end have met a shell that was not prepared for it.
@@ -144,8 +156,10 @@ function openShell(): Shell {
       clearTimeout(mute);
       // What it said came before its end, by another pipe.
       await new Promise((resolve) => setImmediate(resolve));
-      if (status === undefined) return { status: 1, said: "the shell that ran it was killed", tookTooLong };
-      return { status, said: lastLine(said), tookTooLong };
+      if (characters > MOST_CHARACTERS) by = "flood";
+      else if (status === undefined && by === "itself") by = "shell";
+      const last = by === "shell" ? "the shell that ran it was killed" : lastLine(said);
+      return { by, status: status ?? 1, said: last };
     },
     close: () => void stdin.end(),
   };
