@@ -128,9 +128,13 @@ describe("what is read of a snapshot", () => {
   test("a list of half a million is counted and not read", () => {
     const lamps = { role: { pattern: "blink", stepsMs: new Array(500_000).fill(0) } };
     const body = { ...snapshotOf(), panel: { ...snapshotOf().panel, lamps } };
-    const from = performance.now();
-    assert.equal(readPeer(body), undefined);
-    assert.ok(performance.now() - from < 200, `${performance.now() - from} ms`);
+    // A machine that is busy with other things is so not every time.
+    const tookMs = Array.from({ length: 10 }, () => {
+      const from = performance.now();
+      assert.equal(readPeer(body), undefined);
+      return performance.now() - from;
+    });
+    assert.ok(Math.min(...tookMs) < 200, `${tookMs} ms`);
   });
 
   test("a board of before, which does not say whether a family is silent, is read all the same", () => {

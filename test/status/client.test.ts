@@ -81,7 +81,7 @@ const answers: { is: string; listener: RequestListener; why: RegExp }[] = [
   { is: "nothing", listener: () => {}, why: /^no answer within 0\.3 s$/ },
   { is: "half an answer", listener: (_request, response) => void response.writeHead(200, { "content-length": 100 }).write("{"), why: /^no answer within 0\.3 s$/ },
   { is: "half an answer, and hangs up", listener: (_request, response) => { response.writeHead(200, { "content-length": 100 }).write("{", () => response.destroy()); }, why: /hung up/ },
-  { is: "without end", listener: (_request, response) => { response.writeHead(200); flood(response); }, why: /more than 1048576 bytes/ },
+  { is: "without end", listener: (_request, response) => { response.writeHead(200); flood(response); }, why: /more than 524288 bytes/ },
 ];
 for (const { is, listener, why } of answers) {
   test(`a board that answers ${is}`, async (t) => {
