@@ -21,6 +21,7 @@ import {
   findToken,
   type Outcome,
   readDuration,
+  type Shown,
   showStatus,
 } from "./operate.js";
 import { releaseLeftovers } from "./release.js";
@@ -224,8 +225,8 @@ async function maintain(args: readonly string[]): Promise<number> {
     const wanted = wish === "off" ? "it with on alone" : "a time such as 90s, 30m, 2h or 1d, a week at most";
     return refuse(`maintenance: --for: found ${forText}, wanted ${wanted}`);
   }
-  return askWithToken("maintenance", host, read.values, (board, token) =>
-    askMaintenance(board, wish === "on", forSeconds, token),
+  return askWithToken("maintenance", host, read.values, (board, shown) =>
+    askMaintenance(board, wish === "on", forSeconds, shown),
   );
 }
 
@@ -238,21 +239,21 @@ async function identify(args: readonly string[]): Promise<number> {
   const forSeconds = typeof forText === "string" ? readDuration(forText) : undefined;
   if (forText !== undefined && forSeconds === undefined)
     return refuse(`identify: --for: found ${forText}, wanted a time such as 30s or 5m`);
-  return askWithToken("identify", host, read.values, (board, token) => askIdentify(board, forSeconds, token));
+  return askWithToken("identify", host, read.values, (board, shown) => askIdentify(board, forSeconds, shown));
 }
 
 async function askWithToken(
   command: string,
   host: string | undefined,
   values: Values,
-  ask: (board: BoardUrl, token: string | undefined) => Promise<Outcome>,
+  ask: (board: BoardUrl, shown: Shown) => Promise<Outcome>,
 ): Promise<number> {
   const config = configThere(values["config"]);
   const board = boardUrl(host, config);
   if (typeof board === "string") return refuse(`${command}: ${board}`);
   const tokenFile = values["token-file"];
-  const found = findToken(typeof tokenFile === "string" ? tokenFile : undefined, config);
-  return tell(found.ok ? await ask(board, found.token) : found);
+  const found = findToken(typeof tokenFile === "string" ? tokenFile : undefined, board, config);
+  return tell(found.ok ? await ask(board, found) : found);
 }
 
 /** Carries a message to a webhook. The daemon runs it; nobody else has to know. */

@@ -13,14 +13,21 @@ export type Outcome =
   | { readonly ok: true; readonly text: string }
   | { readonly ok: false; readonly why: string };
 
-type Found =
-  | { readonly ok: true; readonly token: string | undefined }
-  | { readonly ok: false; readonly why: string };
+/** What a board is shown. */
+export interface Shown {
+  readonly token: string | undefined;
+  /** There is one, and it is not for this board. */
+  readonly withheld?: true;
+}
+
+type Found = ({ readonly ok: true } & Shown) | { readonly ok: false; readonly why: string };
 
 export interface BoardUrl {
   readonly url: string;
   /** As people call it, in messages. */
   readonly name: string;
+  /** It is the one that runs here. */
+  readonly isOurs?: true;
 }
 
 const DEFAULT_PORT = 8080;
@@ -37,7 +44,7 @@ export function boardUrl(host: string | undefined, config: Config | undefined): 
     if (!listen) return "status.listen is none here: this board answers nobody";
     const any = listen.host === "0.0.0.0" || listen.host === "::";
     const own = any ? "127.0.0.1" : listen.host;
-    return { url: `http://${bracketed(own)}:${listen.port}`, name: "this board" };
+    return { url: `http://${bracketed(own)}:${listen.port}`, name: "this board", isOurs: true };
   }
   const [, name = "", port] = /^(\[[0-9a-f:.]+\]|[^:[\]/@\s]+)(?::(\d{1,5}))?$/i.exec(host) ?? [];
   const whole = name === "" && /^[0-9a-f:.]+$/i.test(host) ? host : name;
@@ -54,15 +61,26 @@ export function readDuration(text: string): number | undefined {
   return seconds >= 1 && seconds <= LONGEST_MAINTENANCE_SECONDS ? seconds : undefined;
 }
 
-/** The first that there is: what `--token-file` names, or what the configuration does. A file with neither shows no token. */
-export function findToken(option: string | undefined, config: Config | undefined): Found {
+/**
+ * What `--token-file` names, or else what the configuration does: that is shown
+ * to this board and to those of `status.peers`. A host whose name was mistyped
+ * is somebody else's, and would learn it.
+ */
+export function findToken(option: string | undefined, board: BoardUrl, config: Config | undefined): Found {
   if (option !== undefined) {
     const read = readToken(option, "--token-file");
     return "token" in read ? { ok: true, token: read.token } : { ok: false, why: read.problem };
   }
-  const { tokenFile } = config?.status ?? {};
+  const { tokenFile, peers = [] } = config?.status ?? {};
   const read = tokenFile === undefined ? undefined : readToken(tokenFile);
-  return { ok: true, token: read && "token" in read ? read.token : undefined };
+  if (!read || !("token" in read)) return { ok: true, token: undefined };
+  const knows = board.isOurs || peers.some((peer) => isSameHost(peer, board.url));
+  return knows ? { ok: true, token: read.token } : { ok: true, token: undefined, withheld: true };
+}
+
+/** However an address is written, and whether or not its port is. */
+function isSameHost(a: string, b: string): boolean {
+  return new URL(a).host === new URL(b).host;
 }
 
 export function askBoard({ url }: BoardUrl): Promise<Reply<Snapshot>> {
@@ -76,7 +94,7 @@ export async function showStatus(
   const reply = await askBoard(board);
   if (!reply.ok) return { ok: false, why: `${board.name}: ${tame(reply.why)}` };
   const { body } = reply;
-  const text = json ? `${JSON.stringify(body, null, 2)}\n` : statusTable(body, new Date());
+  const text = json ? `${tameJson(body)}\n` : statusTable(body, new Date());
   return { ok: true, text, role: body.role };
 }
 
@@ -84,11 +102,11 @@ export async function askMaintenance(
   board: BoardUrl,
   on: boolean,
   forSeconds: number | undefined,
-  token: string | undefined,
+  found: Shown,
 ): Promise<Outcome> {
   const { url, name } = board;
-  const reply = await postMaintenance(url, { on, forSeconds }, token, { deadlineMs: MAINTENANCE_MS });
-  if (!reply.ok) return refused(board, reply, "maintenance");
+  const reply = await postMaintenance(url, { on, forSeconds }, found.token, { deadlineMs: MAINTENANCE_MS });
+  if (!reply.ok) return refused(board, reply, found, "maintenance");
   const { handover } = reply.body;
   if (handover.state === "no-taker") {
     return { ok: false, why: `${name}: nobody took over, so it still serves: do not unplug it` };
@@ -99,17 +117,25 @@ export async function askMaintenance(
 export async function askIdentify(
   board: BoardUrl,
   forSeconds: number | undefined,
-  token: string | undefined,
+  found: Shown,
 ): Promise<Outcome> {
-  const reply = await postIdentify(board.url, forSeconds, token, { deadlineMs: STATUS_MS });
-  if (!reply.ok) return refused(board, reply, "identify");
+  const reply = await postIdentify(board.url, forSeconds, found.token, { deadlineMs: STATUS_MS });
+  if (!reply.ok) return refused(board, reply, found, "identify");
   return { ok: true, text: `${board.name}: all its lamps blink until ${tame(reply.body.identify.until)}\n` };
 }
 
 /** What a refusal means for somebody at a command line. */
-async function refused(board: BoardUrl, { why, status }: Refused, command: string): Promise<Outcome> {
+async function refused(
+  board: BoardUrl,
+  { why, status }: Refused,
+  { withheld }: Shown,
+  command: string,
+): Promise<Outcome> {
   const { name } = board;
-  if (status === 401) return { ok: false, why: `${name}: ${tame(why)} (--token-file FILE)` };
+  if (status === 401) {
+    const hint = withheld ? "; the one of this computer is shown to the boards of status.peers alone" : "";
+    return { ok: false, why: `${name}: ${tame(why)} (--token-file FILE${hint})` };
+  }
   if (status === 404 || status === 405) {
     const asked = await askBoard(board);
     if (asked.ok) {
@@ -199,6 +225,14 @@ function troublesOf({ diagnosis, faults }: Snapshot): readonly string[] {
 /** A terminal obeys what it is shown, and what it is shown here came over the network. */
 export function tame(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "\u{fffd}");
+}
+
+/** The same for a terminal: JSON has an escape for every character, and programs read it as it was. */
+export function tameJson(body: unknown): string {
+  const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return JSON.stringify(body, null, 2).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (found) =>
+    found === "\n" ? found : found.split("").map(escaped).join(""),
+  );
 }
 
 function masterOf({ role, master }: GroupSnapshot): string {

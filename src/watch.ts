@@ -40,21 +40,26 @@ export async function watchStatus(board: BoardUrl, { screen, signal, everyMs = E
   const isTerminal = screen.size() !== undefined;
   const ended = once(signal, "abort").then(() => undefined);
   if (isTerminal) screen.write(OTHER_SCREEN);
-  while (!signal.aborted) {
-    const reply = await Promise.race([askBoard(board), ended]);
-    if (!reply) break;
-    const since = view.silence?.since ?? new Date();
-    view = reply.ok
-      ? { snapshot: reply.body, silence: undefined }
-      : { snapshot: view.snapshot, silence: { since, why: reply.why } };
-    const size = screen.size();
-    const standing = standingOf(view);
-    if (size) screen.write(fitted(viewText(board, view, new Date()), size));
-    else if (standing !== shown) screen.write(changeText(board, view, new Date()));
-    shown = standing;
-    await sleep(everyMs, undefined, { signal }).catch(() => {});
+  try {
+    while (!signal.aborted) {
+      const reply = await Promise.race([askBoard(board), ended]);
+      if (!reply) break;
+      const since = view.silence?.since ?? new Date();
+      view = reply.ok
+        ? { snapshot: reply.body, silence: undefined }
+        : { snapshot: view.snapshot, silence: { since, why: reply.why } };
+      const size = screen.size();
+      const standing = standingOf(view);
+      if (size) screen.write(fitted(viewText(board, view, new Date()), size));
+      else if (standing !== shown) screen.write(changeText(board, view, new Date()));
+      shown = standing;
+      await sleep(everyMs, undefined, { signal }).catch(() => {});
+    }
+  } finally {
+    // Whatever ended it: without its cursor a terminal is of no more use.
+    if (isTerminal) screen.write(USUAL_SCREEN);
   }
-  if (isTerminal) screen.write(`${USUAL_SCREEN}${viewText(board, view, new Date())}`);
+  if (isTerminal) screen.write(viewText(board, view, new Date()));
 }
 
 /** All but what passes by itself: two that are equal show the same board. */

@@ -26,6 +26,7 @@ import {
 import type { MaintenanceSnapshot, Snapshot } from "../src/status/snapshot.js";
 import { readToken } from "../src/token.js";
 
+const NONE = { token: undefined };
 const UNTIL = "2026-01-01T02:00:00.000Z";
 
 // biome-ignore format: one host a line
@@ -72,12 +73,13 @@ const listens: { listen: StatusConfig["listen"]; url: string }[] = [
 ];
 for (const { listen, url } of listens) {
   test(`this board listens on ${listen?.host}: it is asked at ${url}`, () => {
-    assert.deepEqual(boardUrl(undefined, configOf({ listen })), { url, name: "this board" });
+    assert.deepEqual(boardUrl(undefined, configOf({ listen })), { url, name: "this board", isOurs: true });
   });
 }
 
 test("this board without a configuration is where it would be by default, and without a server nowhere", () => {
-  assert.deepEqual(boardUrl(undefined, undefined), { url: "http://127.0.0.1:8080", name: "this board" });
+  const board = { url: "http://127.0.0.1:8080", name: "this board", isOurs: true };
+  assert.deepEqual(boardUrl(undefined, undefined), board);
   assert.match(String(boardUrl(undefined, configOf({ listen: undefined }))), /status\.listen is none/);
 });
 
@@ -133,15 +135,25 @@ test("a board of an older version, without some of that, is shown all the same",
 });
 
 test("a terminal is not told what to do by what a board says", async (t) => {
-  const evil = { ...snapshot, name: "\x1b[2Jleft", faults: ["a\nb\u202e"], version: "1\x07" };
+  const evil = {
+    ...snapshot,
+    name: "\x1b[2Jleft",
+    faults: ["a\nb\u202e"],
+    version: "1\x07\x9b2J\u2028\u{e0041}",
+  };
   const board = await serve(t, (_request, response) => void response.end(JSON.stringify(evil)));
   const outcome = await showStatus(board, false);
   assert.ok(outcome.ok);
   assert.doesNotMatch(outcome.text.replaceAll("\n", ""), /[\p{Cc}\p{Cf}]/u);
   assert.match(outcome.text, /^wrong: a.b.$/m);
 
+  const asJson = await showStatus(board, true);
+  assert.ok(asJson.ok);
+  assert.doesNotMatch(asJson.text.replaceAll("\n", ""), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+  assert.deepEqual(JSON.parse(asJson.text), evil, "a program reads what the board said");
+
   const refusing = await serve(t, (_request, response) => json(response, 403, { error: "\x1b[2J no" }));
-  const refused = await askMaintenance(refusing, true, undefined, undefined);
+  const refused = await askMaintenance(refusing, true, undefined, NONE);
   assert.equal(!refused.ok && refused.why, "right: \ufffd[2J no");
 });
 
@@ -168,7 +180,7 @@ test("a board that does not answer is called by its name, with the reason", asyn
   });
   const gone = { ...(await listenAndClose()), name: "left" };
   assert.deepEqual(await showStatus(gone, false), { ok: false, why: "left: nobody listens there" });
-  assert.deepEqual(await askMaintenance(gone, true, undefined, undefined), {
+  assert.deepEqual(await askMaintenance(gone, true, undefined, NONE), {
     ok: false,
     why: "left: nobody listens there",
   });
@@ -186,7 +198,7 @@ const answers: { said: Partial<MaintenanceSnapshot>; tells: string }[] = [
 for (const { said, tells } of answers) {
   test(`of maintenance the command tells: ${tells.trim()}`, async (t) => {
     const board = await serve(t, (_request, response) => json(response, 200, { ...maintenance, ...said }));
-    assert.deepEqual(await askMaintenance(board, said.on ?? true, undefined, undefined), {
+    assert.deepEqual(await askMaintenance(board, said.on ?? true, undefined, NONE), {
       ok: true,
       text: tells,
     });
@@ -196,7 +208,7 @@ for (const { said, tells } of answers) {
 test("where nobody took over the command has failed", async (t) => {
   const handover = { state: "no-taker", to: null, tookMs: null };
   const board = await serve(t, (_request, response) => json(response, 200, { ...maintenance, handover }));
-  assert.deepEqual(await askMaintenance(board, true, undefined, undefined), {
+  assert.deepEqual(await askMaintenance(board, true, undefined, NONE), {
     ok: false,
     why: "right: nobody took over, so it still serves: do not unplug it",
   });
@@ -216,26 +228,25 @@ for (const { is, status, body, says } of refusals) {
       if (request.url === "/status") json(response, 200, snapshot);
       else response.writeHead(status).end(typeof body === "string" ? body : JSON.stringify(body));
     });
-    assert.deepEqual(await askIdentify(board, undefined, undefined), { ok: false, why: says });
+    assert.deepEqual(await askIdentify(board, undefined, NONE), { ok: false, why: says });
   });
 }
 
 test("identify says how long the lamps blink", async (t) => {
   const board = await serve(t, (_request, response) => json(response, 200, { identify: { until: UNTIL } }));
-  const outcome = await askIdentify(board, 60, undefined);
+  const outcome = await askIdentify(board, 60, NONE);
   assert.deepEqual(outcome, { ok: true, text: `right: all its lamps blink until ${UNTIL}\n` });
 });
 
 test("a board that refuses says why", async (t) => {
   const board = await serve(t, (_request, response) => json(response, 403, { error: "no token" }));
-  assert.deepEqual(await askMaintenance(board, true, undefined, undefined), {
+  assert.deepEqual(await askMaintenance(board, true, undefined, NONE), {
     ok: false,
     why: "right: no token",
   });
 });
 
-test("the token of the option or the configuration is shown, and what is wished; without one it is tried all the same", async (t) => {
-  const path = write(t, "open sesame\n");
+test("a board is shown the token, and what is wished; without one it is asked all the same", async (t) => {
   const heard: unknown[] = [];
   const board = await serve(t, async (request, response) => {
     let body = "";
@@ -243,22 +254,65 @@ test("the token of the option or the configuration is shown, and what is wished;
     heard.push([request.method, request.url, request.headers.authorization, JSON.parse(body)]);
     json(response, 200, maintenance);
   });
-  await askMaintenance(board, true, 60, tokenOf(findToken(undefined, configOf({ tokenFile: path }))));
-  const gone = configOf({ tokenFile: `${path}.gone` });
-  await askMaintenance(board, false, undefined, tokenOf(findToken(undefined, gone)));
-  await askMaintenance(board, true, undefined, tokenOf(findToken(path, gone)));
-  await askIdentify(board, 60, "open sesame");
-  await askIdentify(board, undefined, tokenOf(findToken(undefined, undefined)));
+  await askMaintenance(board, true, 60, { token: "open sesame" });
+  await askMaintenance(board, false, undefined, NONE);
+  await askIdentify(board, 60, { token: "open sesame" });
+  await askIdentify(board, undefined, NONE);
   assert.deepEqual(heard, [
     ["POST", "/maintenance", "Bearer open sesame", { on: true, forSeconds: 60 }],
     ["POST", "/maintenance", undefined, { on: false }],
-    ["POST", "/maintenance", "Bearer open sesame", { on: true }],
     ["POST", "/identify", "Bearer open sesame", { forSeconds: 60 }],
     ["POST", "/identify", undefined, {}],
   ]);
-  assert.deepEqual(findToken(`${path}.gone`, undefined), {
+});
+
+const peers = ["http://right:8080", "http://192.0.2.4:80", "http://[2001:db8::5]:8080"];
+// biome-ignore format: one host a line
+const shown: { host: string | undefined; token: boolean; because: string }[] = [
+  { host: undefined, token: true, because: "it is this board" },
+  { host: "right", token: true, because: "it is in status.peers" },
+  { host: "RIGHT:8080", token: true, because: "names have no case" },
+  { host: "192.0.2.4:80", token: true, because: "it is in status.peers" },
+  { host: "2001:0db8:0::5", token: true, because: "an address may be written in many ways" },
+  { host: "right:8081", token: false, because: "another port is another server" },
+  { host: "192.0.2.4", token: false, because: "another port is another server" },
+  { host: "rihgt", token: false, because: "it is somebody else's" },
+  { host: "192.0.2.1", token: false, because: "a floating address may be anybody's" },
+];
+for (const { host, token, because } of shown) {
+  test(`the configured token is ${token ? "" : "not "}shown to ${host ?? "no host in particular"}: ${because}`, (t) => {
+    const config = configOf({
+      listen: { host: "0.0.0.0", port: 8080 },
+      tokenFile: write(t, "open sesame\n"),
+      peers,
+    });
+    const board = boardUrl(host, config);
+    assert.ok(typeof board !== "string");
+    const found = token ? { token: "open sesame" } : { token: undefined, withheld: true };
+    assert.deepEqual(findToken(undefined, board, config), { ok: true, ...found });
+  });
+}
+
+test("--token-file is for whatever board is named; without any token none is withheld", (t) => {
+  const board: BoardUrl = { url: "http://192.0.2.9:8080", name: "192.0.2.9" };
+  const path = write(t, "open sesame\n");
+  const gone = configOf({ tokenFile: `${path}.gone`, peers });
+  assert.deepEqual(findToken(path, board, gone), { ok: true, token: "open sesame" });
+  assert.deepEqual(findToken(undefined, board, gone), { ok: true, token: undefined });
+  assert.deepEqual(findToken(undefined, board, undefined), { ok: true, token: undefined });
+  assert.deepEqual(findToken(`${path}.gone`, board, undefined), {
     ok: false,
     why: `--token-file: ${path}.gone: found no such file or directory (ENOENT), wanted a file whose first line is the token`,
+  });
+});
+
+test("whoever is refused because the token was kept back reads why", async (t) => {
+  const board = await serve(t, (_request, response) =>
+    json(response, 401, { error: "authorization: found none" }),
+  );
+  assert.deepEqual(await askMaintenance(board, true, undefined, { token: undefined, withheld: true }), {
+    ok: false,
+    why: "right: authorization: found none (--token-file FILE; the one of this computer is shown to the boards of status.peers alone)",
   });
 });
 
@@ -336,10 +390,6 @@ const snapshot = {
     { at: "2026-01-01T00:00:00.000Z", vhid: 7, interface: "eth0", from: "backup", to: "master", why: "master timed out" },
   ],
 };
-
-function tokenOf(found: ReturnType<typeof findToken>): string | undefined {
-  return found.ok ? found.token : assert.fail(found.why);
-}
 
 function configOf(status: Partial<StatusConfig>): Config {
   return { status } as { readonly status: Partial<StatusConfig> } as Config;

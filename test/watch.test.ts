@@ -54,6 +54,22 @@ test("on a terminal it is written in place, cut to what fits, and stays when it 
   assert.ok(watched.text.startsWith("\x1b[?1049h"));
 });
 
+test("whatever ends it, the terminal has its screen and its cursor again", async (t) => {
+  const board = await startBoard(t);
+  let text = "";
+  const screen = {
+    write(more: string) {
+      text += more;
+      if (more.includes("vhid")) throw new Error("no room left");
+    },
+    size: () => ({ columns: 80, rows: 24 }),
+  };
+  const url = `http://127.0.0.1:${board.port}`;
+  const { signal } = new AbortController();
+  await assert.rejects(watchStatus({ url, name: "left" }, { screen, signal, everyMs: 20 }), /no room left/);
+  assert.ok(text.endsWith("\x1b[?25h\x1b[?1049l"), JSON.stringify(text));
+});
+
 test("whoever ends it does not wait for an answer", async (t) => {
   const server = createServer(() => {}).listen(0, "127.0.0.1");
   t.after(() => {
