@@ -56,6 +56,8 @@ export interface GroupEvidence {
   readonly silentFamily: FamilyWord | null;
   /** The kernel confirmed that its addresses are on. */
   readonly holding: boolean;
+  /** It could not hold them when it was to, and gives way to everybody since. */
+  readonly standsBack: boolean;
   /** Where they belong. */
   readonly device: string;
   /** Since they went off while it served, if ever. */
@@ -158,7 +160,16 @@ const rules = {
   "addresses held": {
     lamp: true,
     advice: "another board serves while this one tries again; what the kernel said names the obstacle",
-    find: both(ofGroups("addresses"), ofGroups("device")),
+    find: both(ofGroups("addresses"), ofGroups("device"), ({ groups }) =>
+      groups
+        .filter(({ standsBack, faults }) => standsBack && !faults.has("addresses") && !faults.has("device"))
+        .map((group) => ({
+          subject: subjectOf(group),
+          says: `this board could not hold the addresses of vhid ${group.vhid}, and stands back until it is needed`,
+          advice:
+            "what the kernel said is in the log, and names the obstacle. When that is gone restart carpio, or let the other board hand over: this one tries again when nobody else serves",
+        })),
+    ),
   },
   addresses: {
     lamp: true,

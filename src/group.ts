@@ -96,6 +96,8 @@ export interface Group {
   left(): Promise<void>;
 }
 
+/** A reason to be less eager, from a claim that the kernel refused to the next that it takes. */
+export const CANNOT_HOLD = "cannot hold the addresses";
 /** Three failures in a row are no accident, and three successes are a recovery (FreeBSD and OpenBSD count so too). */
 const SEND_FAILURES = 3;
 /** Peers of the BSDs and UCARP count on from ours, so each of our steps leaves them room. */
@@ -226,11 +228,10 @@ export function createGroup(options: GroupOptions): Group {
   const claim = async (): Promise<void> => {
     const said = await holder.claim();
     faults.set("addresses", said);
-    const reason = "cannot hold the addresses";
-    if (said === undefined) return handle({ kind: "demote", reason, advskew: 0 });
+    if (said === undefined) return handle({ kind: "demote", reason: CANNOT_HOLD, advskew: 0 });
     if (vhost.role !== "master") return;
-    handle({ kind: "demote", reason, advskew: DEMOTED_ADVSKEW });
-    handle({ kind: "stop", why: reason });
+    handle({ kind: "demote", reason: CANNOT_HOLD, advskew: DEMOTED_ADVSKEW });
+    handle({ kind: "stop", why: CANNOT_HOLD });
   };
 
   const advertise = async (claim: Claim, to: Address | undefined): Promise<void> => {

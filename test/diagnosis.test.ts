@@ -29,6 +29,7 @@ const group: GroupEvidence = {
   hears: false,
   silentFamily: null,
   holding: true,
+  standsBack: false,
   device: "carp7",
   lostForMs: Number.POSITIVE_INFINITY,
   faults: new Map(),
@@ -119,6 +120,12 @@ const rows: readonly Row[] = [
     seen: faulty("addresses", "ip address add: No space left on device"),
     check: "addresses held",
     says: "ip address add: No space left on device",
+  },
+  {
+    when: "the kernel refused them when they were to be served",
+    seen: withGroup({ role: "backup", hears: true, standsBack: true }),
+    check: "addresses held",
+    says: "this board could not hold the addresses of vhid 7, and stands back until it is needed",
   },
   {
     when: "the addresses are not where they are served",
