@@ -26,7 +26,7 @@ import type { Host } from "./host.js";
 import { Lab } from "./lab.js";
 import { becomeLabRoot } from "./namespace.js";
 import { carpio, VIRTUAL_ADDRESS, VIRTUAL_ADDRESS6 } from "./peers.js";
-import { obstruct, pidOf, processesOn, reinstall, uninstall } from "./sabotage.js";
+import { obstruct, pidOf, processesOn, REFUSES_LEASES, reinstall, uninstall } from "./sabotage.js";
 
 await becomeLabRoot();
 
@@ -42,12 +42,6 @@ const MACS = ["virtual", "interface"] as const;
 const NO_LIVE_MAC = `
   case "$*" in *-json*)
     sed -u '/^link set dev eth0 address/s/address .*/address of-no-use/' | /run/real-ip "$@"
-    exit
-  esac`;
-/** Every address is asked for with a lifetime that the kernel does not take. */
-const REFUSING = `
-  case "$*" in *-json*)
-    sed -u '/^address replace/s/valid_lft [0-9]*/valid_lft 0/' | /run/real-ip "$@"
     exit
   esac`;
 
@@ -138,7 +132,7 @@ describe("several at once", { concurrency: 4, timeout: 240_000 }, () => {
       await using lab = await Lab.open();
       const { left, right } = await startPair(lab, [{ mac }]);
       const brokenAt = now();
-      await obstruct(lab.left, "ip", REFUSING);
+      await obstruct(lab.left, "ip", REFUSES_LEASES);
       process.kill(await pidOf(left, "ip"), "SIGKILL");
       const said = /ip address replace 192\.0\.2\.1.*: valid_lft is zero/;
       await left.child.waitForLine(said, DEADLINE_MS, brokenAt);

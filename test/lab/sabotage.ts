@@ -16,6 +16,12 @@ const ENDING_MS = 10_000;
 /** A word in the command line of each helper: the guard, the warm `ip`, and the watcher of links. */
 export const HELPERS = { guard: "carpio-guard", ip: "-json", monitor: "monitor" } as const;
 export type Helper = keyof typeof HELPERS;
+/** For `ip`: every address is asked for with a lifetime that the kernel does not take. */
+export const REFUSES_LEASES = `
+  case "$*" in *-json*)
+    sed -u '/^address replace/s/valid_lft [0-9]*/valid_lft 0/' | /run/real-ip "$@"
+    exit
+  esac`;
 
 /** From now on the host looks as if the program were not installed. */
 export async function uninstall(host: Host, program: string): Promise<void> {
