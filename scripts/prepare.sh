@@ -33,7 +33,8 @@ prepare() {
 }
 
 # Debian's package has a server as well, which would be started: the one program
-# is unpacked beside what we build. Needs no root.
+# is unpacked beside what we build. That takes no root, but newer package lists do,
+# where those that are there name a package that is there no more.
 fetch_promtool() {
   if command -v promtool >/dev/null || [ -x build/promtool ]; then return 0; fi
   command -v apt-get >/dev/null || die "found neither promtool nor an apt-get to fetch it with"
@@ -43,20 +44,18 @@ fetch_promtool() {
   half_made=build/promtool.next
   rm -rf $half_made
   mkdir $half_made
-  # The package lists may be as old as the system.
-  run sh -c 'cd "$1"
-    download() { apt-get -qq -o APT::Sandbox::User=root download prometheus; }
-    download 2>/dev/null || { ${2:+$2} apt-get -qq update; download; } &&
-    dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool' sh $half_made "$(root_power)"
+  download="cd $half_made && apt-get -qq -o APT::Sandbox::User=root download prometheus"
+  if ! attempt sh -c "$download 2>/dev/null"; then
+    find_root_power "the package lists are too old to download prometheus"
+    update_package_lists
+    run sh -c "$download"
+  fi
+  run sh -c "cd $half_made && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool"
   mv $half_made/usr/bin/promtool build/promtool
   rm -r $half_made
   half_made=""
   exec 9>&-
   trap - HUP INT TERM
-}
-
-root_power() {
-  [ "$(id -u)" = 0 ] || echo sudo
 }
 
 # Runs a program that makes namespaces, in our place, with what power there is:
@@ -92,17 +91,26 @@ install_packages() {
   missing=$(missing_packages "$@")
   [ -n "$missing" ] || return 0
   command -v apt-get >/dev/null || die "found no apt-get, and these Debian packages are missing:$missing"
-  as_root=""
-  if [ "$(id -u)" != 0 ]; then
-    command -v sudo >/dev/null || die "these Debian packages are missing, and only root can install them:$missing"
-    as_root=sudo
-  fi
+  find_root_power "these Debian packages are missing:$missing"
   say "installs$missing (${as_root:+sudo }apt-get)"
-  $as_root apt-get -qq update $patiently 9>&- || say "apt-get update failed; goes on with the package lists that are there"
+  update_package_lists
   case "$missing " in *" nodejs "*) check_packaged_node ;; esac
   $as_root env DEBIAN_FRONTEND=noninteractive \
     apt-get -qq -y $patiently --no-install-recommends install $missing >/dev/null 9>&- ||
     die "could not install$missing; apt-get has said why"
+}
+
+# Sets `as_root` to what makes a command root's. It is not for a step, which has
+# no terminal that sudo could ask for a password.
+find_root_power() {
+  as_root=""
+  [ "$(id -u)" != 0 ] || return 0
+  command -v sudo >/dev/null || die "$1; that takes root, and there is no sudo"
+  as_root=sudo
+}
+
+update_package_lists() {
+  $as_root apt-get -qq update $patiently 9>&- || say "apt-get update failed; goes on with the package lists that are there"
 }
 
 # Better to know before a Node that we cannot use is installed.
@@ -135,7 +143,7 @@ take_turn() {
   flock --nonblock 9 && return 0
   say "waits for another script that installs or builds here"
   setsid flock 9 &
-  finish_step
+  finish_step || die "that failed"
 }
 
 # npm writes this file of its own last.
@@ -175,8 +183,12 @@ built_for() {
   node -p '`${process.arch} ${process.versions.modules}`'
 }
 
-# In a session of its own, so that a signal to us alone can be passed on to all of it.
 run() {
+  attempt "$@" || die "that failed"
+}
+
+# In a session of its own, so that a signal to us alone can be passed on to all of it.
+attempt() {
   setsid "$@" </dev/null >&2 9>&- &
   finish_step
 }
@@ -185,7 +197,7 @@ finish_step() {
   step=$!
   wait "$step" && status=0 || status=$?
   step=""
-  [ "$status" = 0 ] || die "that failed"
+  return "$status"
 }
 
 end_by() {

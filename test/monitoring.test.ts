@@ -4,15 +4,14 @@
  * to. Needs `promtool`, which scripts/test fetches.
  */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { Snapshot } from "../src/status/snapshot.js";
+import { lacksPromtool, promtool } from "./promtool.js";
 
 const root = join(import.meta.dirname, "../..");
 const folder = join(root, "board/common/monitoring");
-const promtool = [join(root, "build/promtool"), "/usr/bin/promtool"].find((path) => existsSync(path));
 /** Where the metrics' names are written. */
 const metrics = join(root, "src/status/metrics.ts");
 
@@ -30,17 +29,15 @@ const fields: { readonly [path: string]: (snapshot: Snapshot) => unknown } = {
   "panel.face": ({ panel }) => panel.face === "safe",
 };
 
-describe("Prometheus", {
-  skip: promtool === undefined && "there is no promtool: scripts/test fetches it",
-}, () => {
+describe("Prometheus", { skip: lacksPromtool }, () => {
   test("reads the rules", () => {
-    const { status, stdout, stderr } = ask("check", "rules", "prometheus-rules.yml");
-    assert.equal(status, 0, stdout + stderr);
+    const { status, said } = promtool(["check", "rules", "prometheus-rules.yml"], { cwd: folder });
+    assert.equal(status, 0, said);
   });
 
   test("alerts when it ought to, and is silent when all is well", () => {
-    const { status, stdout, stderr } = ask("test", "rules", "prometheus-rules.test.yml");
-    assert.equal(status, 0, stdout + stderr);
+    const { status, said } = promtool(["test", "rules", "prometheus-rules.test.yml"], { cwd: folder });
+    assert.equal(status, 0, said);
   });
 
   test("each alert is tried, while it fires and while it does not", () => {
@@ -117,10 +114,6 @@ function overlaps(a: Place, b: Place): boolean {
 
 function namesIn(text: string): ReadonlySet<string> {
   return new Set([...text.matchAll(/\bcarpio_[a-z0-9_]+/g)].map(([name]) => name));
-}
-
-function ask(...args: readonly string[]) {
-  return spawnSync(promtool ?? "", args, { cwd: folder, encoding: "utf8" });
 }
 
 function read(file: string): string {

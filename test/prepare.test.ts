@@ -74,23 +74,40 @@ test("it says which Node it found and which it wants", { timeout: TEST_MS }, asy
 });
 
 const hasPromtool = spawnSync("sh", ["-c", "command -v promtool"]).status === 0;
-test("promtool is unpacked from its package, once", {
-  skip: hasPromtool && "there is one",
-  timeout: TEST_MS,
-}, async () => {
-  const project = makeProject("fetch_promtool && build/promtool");
-  project.tool("apt-get", "touch prometheus_1.deb");
-  project.tool(
-    "dpkg-deb",
-    "mkdir -p usr/bin && echo '#!/bin/sh\necho checked' >usr/bin/promtool && chmod +x usr/bin/promtool && tar -c ./usr/bin/promtool",
-  );
-  const first = await ended(project.start());
-  assert.deepEqual([first.status, first.stdout], [0, "checked\n"], first.stderr);
-  assert.deepEqual(project.calls().slice(-2), ["apt-get -qq", "dpkg-deb --fsys-tarfile"]);
-  const second = await ended(project.start());
-  assert.deepEqual([second.status, second.stdout, project.calls()], [0, "checked\n", []]);
-  assert.ok(!existsSync(join(project.folder, "build/promtool.next")));
-});
+const UNPACKED =
+  "mkdir -p usr/bin && echo '#!/bin/sh\necho checked' >usr/bin/promtool && chmod +x usr/bin/promtool && tar -c ./usr/bin/promtool";
+/** As where the lists name a version that has gone from the mirror, until they are renewed. */
+const OLD_LISTS = `
+  case "$*" in
+    *update*) touch renewed ;;
+    *) [ -e ../../renewed ] && touch prometheus_1.deb ;;
+  esac`;
+
+// biome-ignore format: one way a line
+const downloads = [
+  { with: "the package lists that are there", apt: "touch prometheus_1.deb", user: "1000", calls: ["apt-get -qq -o", "dpkg-deb --fsys-tarfile prometheus_1.deb"] },
+  { with: "newer package lists, as root", apt: OLD_LISTS, user: "0", calls: ["apt-get -qq -o", "apt-get -qq update", "apt-get -qq -o", "dpkg-deb --fsys-tarfile prometheus_1.deb"] },
+  { with: "newer package lists, by sudo", apt: OLD_LISTS, user: "1000", calls: ["apt-get -qq -o", "sudo apt-get -qq", "apt-get -qq update", "apt-get -qq -o", "dpkg-deb --fsys-tarfile prometheus_1.deb"] },
+];
+for (const { with: lists, apt, user, calls } of downloads) {
+  test(`promtool is unpacked from its package, once, with ${lists}`, {
+    skip: hasPromtool && "there is one",
+    timeout: TEST_MS,
+  }, async () => {
+    const project = makeProject("fetch_promtool && build/promtool");
+    project.tool("apt-get", apt);
+    project.tool("dpkg-deb", UNPACKED);
+    project.tool("id", `echo ${user}`);
+    project.tool("sudo", 'exec "$@"');
+    const first = await ended(project.start());
+    assert.deepEqual([first.status, first.stdout], [0, "checked\n"], first.stderr);
+    const made = project.calls(3).filter((call) => /^(sudo|apt-get|dpkg-deb) /.test(call));
+    assert.deepEqual(made, calls);
+    const second = await ended(project.start());
+    assert.deepEqual([second.status, second.stdout, project.calls()], [0, "checked\n", []]);
+    assert.ok(!existsSync(join(project.folder, "build/promtool.next")));
+  });
+}
 
 /** What the kernel allows, said by a false `unshare`; `id` says who asks. */
 const powers = [

@@ -3,15 +3,20 @@
  * `promtool check metrics` finds nothing to mend.
  */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { test } from "node:test";
 import { metricsText } from "../../src/status/metrics.js";
+import { lacksPromtool, promtool } from "../promtool.js";
 import { handedOver, snapshotOf } from "./board.js";
 
 const which = 'vhid="7",interface="eth0"';
 const master = { address: "192.0.2.2", advbase: 1, advskew: 0, heardSecondsAgo: 0.3 };
+const failingHook = { check: "hooks", subject: "", state: "broken", advice: null } as const;
+const checks = [
+  { ...failingHook, says: "hook[0] (/bin/false) failed: exit status 1" },
+  { ...failingHook, says: "hook[1] (/bin/true) failed: killed by SIGKILL" },
+  { ...failingHook, check: "digest", subject: "7 on eth0", says: "its digest is wrong" },
+  { ...failingHook, check: "clock", state: "unknown", says: "nobody has set it" },
+] as const;
 const everything = snapshotOf(
   [
     { role: "backup", master },
@@ -20,6 +25,7 @@ const everything = snapshotOf(
   {
     maintenance: handedOver,
     faults: ["the disc is full"],
+    diagnosis: { broken: checks[0], checks },
   },
 );
 
@@ -42,6 +48,8 @@ const rows = [
   { of: everything, line: 'carpio_handover_state{state="no-taker"} 0' },
   { of: everything, line: "carpio_handover_duration_seconds 0.004" },
   { of: everything, line: "carpio_faults 1" },
+  { of: everything, line: 'carpio_broken{check="hooks",subject=""} 2' },
+  { of: everything, line: 'carpio_broken{check="digest",subject="7 on eth0"} 1' },
   { of: everything, line: 'carpio_panel_face{face="starting"} 1' },
   { of: snapshotOf([], { demotion: { advskew: 240, reasons: ["maintenance"] } }), line: "carpio_demotion_advskew 240" },
   { of: snapshotOf([], { name: 'a "b" \\ c' }), line: 'carpio_build_info{version="0.1.0",board="none",name="a \\"b\\" \\\\ c"} 1' },
@@ -56,23 +64,18 @@ test("what is sent and accepted is no drop", () => {
   assert.doesNotMatch(metricsText(everything), /reason="(sent|received)"/);
 });
 
-const own = join(import.meta.dirname, "../../promtool");
-const promtool = existsSync(own) ? own : "promtool";
-const missing = spawnSync(promtool, ["--version"]).error && "promtool is missing; scripts/test fetches it";
-
-test("promtool finds nothing to mend", { skip: missing ?? false }, () => {
+test("promtool finds nothing to mend", { skip: lacksPromtool }, () => {
   for (const snapshot of [everything, snapshotOf(), snapshotOf([], { prefilter: null })]) {
     assert.deepEqual(check(metricsText(snapshot)), { status: 0, said: "" });
   }
 });
 
-test("and finds what is wrong", { skip: missing ?? false }, () => {
+test("and finds what is wrong", { skip: lacksPromtool }, () => {
   const { status, said } = check(metricsText(everything).replace(/^# HELP carpio_faults .*\n/m, ""));
   assert.notEqual(status, 0);
   assert.match(said, /carpio_faults no help text/);
 });
 
-function check(input: string): { readonly status: number | null; readonly said: string } {
-  const { status, stdout, stderr } = spawnSync(promtool, ["check", "metrics"], { input, encoding: "utf8" });
-  return { status, said: `${stdout}${stderr}` };
+function check(input: string) {
+  return promtool(["check", "metrics"], { input });
 }
