@@ -167,7 +167,7 @@ const rules = {
           subject: subjectOf(group),
           says: `this board could not hold the addresses of vhid ${group.vhid}, and stands back until it is needed`,
           advice:
-            "what the kernel said is in the log, and names the obstacle. When that is gone restart carpio, or let the other board hand over: this one tries again when nobody else serves",
+            "what the kernel said is in the log, and names the obstacle. When that is gone restart carpio, or begin maintenance on the other board: then this one tries again",
         })),
     ),
   },
@@ -371,7 +371,7 @@ const rules = {
   },
   hooks: {
     lamp: false,
-    advice: "run the hook's program by hand, or ask its URL with curl",
+    advice: "the log has what it said last. Run the hook's program by hand, or ask its URL with curl",
     find: ofBoard(/^hook\[/),
   },
 } satisfies { readonly [check: string]: Rule };
@@ -467,7 +467,7 @@ function hearsHalf(
 ): string | undefined {
   if (silentFamily === null) return undefined;
   const other = silentFamily === "IPv4" ? "IPv6" : "IPv4";
-  return `${who} hears the others of vhid ${vhid} over ${other}, and nothing of them over ${silentFamily}`;
+  return `${who} hears advertisements of vhid ${vhid} over ${other}, and none over ${silentFamily}`;
 }
 
 function differs(aheadMs: number): string {

@@ -223,13 +223,13 @@ const rows: readonly Row[] = [
     when: "of the others nothing comes over IPv6",
     seen: withGroup({ role: "backup", hears: true, silentFamily: "IPv6" }),
     check: "families",
-    says: "left hears the others of vhid 7 over IPv4, and nothing of them over IPv6",
+    says: "left hears advertisements of vhid 7 over IPv4, and none over IPv6",
   },
   {
     when: "what we send over IPv4 is lost",
     seen: withStandby({ silentFamily: "IPv4" }),
     check: "families",
-    says: "right hears the others of vhid 7 over IPv6, and nothing of them over IPv4",
+    says: "right hears advertisements of vhid 7 over IPv6, and none over IPv4",
   },
   {
     when: "the other board has no link",

@@ -136,7 +136,7 @@ const pairs: readonly Pair[] = [
         breakIt: ({ right }) => loseAdvertisements([right], "meta nfproto ipv6"),
         mend: ({ right }) => letThrough(right),
         check: "families",
-        says: /^right hears the others of vhid 7 over IPv4, and nothing of them over IPv6$/,
+        says: /^right hears advertisements of vhid 7 over IPv4, and none over IPv6$/,
       },
     ],
   },
