@@ -48,10 +48,11 @@ export function boardUrl(host: string | undefined, config: Config | undefined): 
   }
   const [, name = "", port] = /^(\[[0-9a-f:.]+\]|[^:[\]/@\s]+)(?::(\d{1,5}))?$/i.exec(host) ?? [];
   const whole = name === "" && /^[0-9a-f:.]+$/i.test(host) ? host : name;
-  if (whole === "" || Number(port ?? 1) < 1 || Number(port ?? 1) > 65_535) {
+  const url = `http://${bracketed(whole)}:${port ?? DEFAULT_PORT}`;
+  if (whole === "" || Number(port ?? 1) < 1 || !URL.canParse(url)) {
     return `HOST: found ${host}, wanted a name or an address, with or without :PORT`;
   }
-  return { url: `http://${bracketed(whole)}:${port ?? DEFAULT_PORT}`, name: host };
+  return { url, name: host };
 }
 
 /** `90s`, `30m`, `2h`, `1d`: seconds. */
@@ -78,7 +79,7 @@ export function findToken(option: string | undefined, board: BoardUrl, config: C
   return knows ? { ok: true, token: read.token } : { ok: true, token: undefined, withheld: true };
 }
 
-/** However an address is written, and whether or not its port is. */
+/** However it is written. */
 function isSameHost(a: string, b: string): boolean {
   return new URL(a).host === new URL(b).host;
 }

@@ -56,6 +56,11 @@ const noHosts = [
   "http://right",
   "a b",
   "me@right",
+  "%",
+  "a<b",
+  "1:2:3",
+  "[::::]",
+  "256.1.1.1",
 ];
 for (const host of [...noHosts, "right/status", "[2001:db8::3", "2001:db8::3]", "[right]:80", "[::1]x"]) {
   test(`${JSON.stringify(host)} is no board`, () => {
