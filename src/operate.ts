@@ -93,7 +93,7 @@ export async function showStatus(
   json: boolean,
 ): Promise<Outcome & { role?: Snapshot["role"] }> {
   const reply = await askBoard(board);
-  if (!reply.ok) return { ok: false, why: `${board.name}: ${tame(reply.why)}` };
+  if (!reply.ok) return { ok: false, why: sentence(board, reply) };
   const { body } = reply;
   const text = json ? `${tameJson(body)}\n` : statusTable(body, new Date());
   return { ok: true, text, role: body.role };
@@ -128,11 +128,12 @@ export async function askIdentify(
 /** What a refusal means for somebody at a command line. */
 async function refused(
   board: BoardUrl,
-  { why, status }: Refused,
+  refusal: Refused,
   { withheld }: Shown,
   command: string,
 ): Promise<Outcome> {
   const { name } = board;
+  const { why, status } = refusal;
   if (status === 401) {
     const hint = withheld ? "; the one of this computer is shown to the boards of status.peers alone" : "";
     return { ok: false, why: `${name}: ${tame(why)} (--token-file FILE${hint})` };
@@ -146,7 +147,12 @@ async function refused(
       };
     }
   }
-  return { ok: false, why: `${name}: ${tame(why)}` };
+  return { ok: false, why: sentence(board, refusal) };
+}
+
+function sentence({ name, isOurs }: BoardUrl, { why, status }: Refused): string {
+  const hint = isOurs && status === undefined ? ": does carpio run here?" : "";
+  return `${name}: ${tame(why)}${hint}`;
 }
 
 /** What the lamps say, in words. */

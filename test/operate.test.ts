@@ -189,6 +189,11 @@ test("a board that does not answer is called by its name, with the reason", asyn
     ok: false,
     why: "left: nobody listens there",
   });
+  const here: BoardUrl = { ...gone, name: "this board", isOurs: true };
+  assert.deepEqual(await showStatus(here, false), {
+    ok: false,
+    why: "this board: nobody listens there: does carpio run here?",
+  });
 });
 
 const handedOver = { state: "handed-over", to: "192.0.2.3", tookMs: 20.5 } as const;
