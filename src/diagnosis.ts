@@ -183,7 +183,8 @@ const rules = {
           const subject = subjectOf(group);
           if (!holding && roleForMs > SETTLED_MS)
             return [{ subject, says: `${which} are missing from ${device}, though this board serves them` }];
-          if (lostForMs > TOLD_MS) return [];
+          // A link that goes takes them along, and that was another time as master.
+          if (lostForMs > Math.min(TOLD_MS, roleForMs)) return [];
           return [
             {
               subject,

@@ -402,6 +402,10 @@ const silent: readonly { readonly when: string; readonly seen: Evidence }[] = [
   },
   { when: "addresses went off long ago, and are on", seen: withGroup({ lostForMs: 40_000 }) },
   {
+    when: "they went off with the link, and it is master again",
+    seen: withGroup({ lostForMs: 9_000, roleForMs: 8_000 }),
+  },
+  {
     when: "a backup has no addresses on",
     seen: withGroup({ role: "backup", hears: true, holding: false, lostForMs: 5_000 }),
   },
