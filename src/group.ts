@@ -210,6 +210,8 @@ export function createGroup(options: GroupOptions): Group {
     // What waited behind a slow kernel may be said by a master no more.
     const stale = vhost.role !== "master" && !(action.do === "advertise" && action.to);
     if (stale && action.do !== "release") return;
+    // What was asked for again while a slow claim failed must not come after it.
+    if (action.do === "claim" && vhost.leaving?.to === "init") return;
     log.debug("linux", () => `${name}: ${JSON.stringify(action)}`);
     switch (action.do) {
       case "claim":
