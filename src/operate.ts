@@ -31,6 +31,8 @@ export interface BoardUrl {
 }
 
 const DEFAULT_PORT = 8080;
+/** What a terminal does not show, and may do. */
+const OBEYED = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 const STATUS_MS = 5_000;
 /** A handover with nobody there to take over, and a slow disc before it. */
 const MAINTENANCE_MS = 10_000;
@@ -231,13 +233,13 @@ function troublesOf({ diagnosis, faults }: Snapshot): readonly string[] {
 
 /** A terminal obeys what it is shown, and what it is shown here came over the network. */
 export function tame(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "\u{fffd}");
+  return text.replace(OBEYED, "\u{fffd}");
 }
 
 /** The same for a terminal: JSON has an escape for every character, and programs read it as it was. */
 export function tameJson(body: unknown): string {
   const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  return JSON.stringify(body, null, 2).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (found) =>
+  return JSON.stringify(body, null, 2).replace(OBEYED, (found) =>
     found === "\n" ? found : found.split("").map(escaped).join(""),
   );
 }

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { GroupConfig } from "../src/config.js";
 import { destinationsOf, familiesOf, leaseSeconds } from "../src/group.js";
 import { formatAddress } from "../src/wire/address.js";
+import { createFakeHolder, createFakeSender, fakeGroup, groupConfig, quiet } from "./fakes.js";
 import { addressOf } from "./spec.js";
 
 const rows = [
@@ -59,3 +60,27 @@ for (const { addresses, peers, tells, why } of groups) {
     assert.deepEqual(Object.fromEntries(told), tells);
   });
 }
+
+test("a claim that is asked for again while a slow one fails does not follow it", async () => {
+  const addresses = [{ address: addressOf("192.0.2.1"), length: 24 }];
+  const holder = createFakeHolder({ name: "carp7", parent: "eth0", mac: undefined, addresses });
+  let claims = 0;
+  let refuse: (said: string) => void = () => {};
+  holder.claim = () => {
+    claims++;
+    return new Promise((resolve) => {
+      refuse = resolve;
+    });
+  };
+  let now = 0;
+  const group = fakeGroup(groupConfig({ addresses }), holder, createFakeSender(), () => now);
+  group.handle({ kind: "link", up: true, why: "link up", sources: { 4: addressOf("192.0.2.2") } });
+  now = 3_000;
+  group.handle({ kind: "wake" });
+  await quiet();
+  group.reclaim();
+  refuse("no");
+  await quiet();
+  assert.equal(group.faults.get("addresses"), "no");
+  assert.equal(claims, 1);
+});
