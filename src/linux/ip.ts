@@ -7,6 +7,7 @@
  * the numbers of devices, so it is replaced whenever one may have changed.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 
 /** A command that the kernel or `ip` refused, and what it said. */
 export interface Refusal {
@@ -35,6 +36,8 @@ const PROMPT = "address show dev lo";
 const PROMPT_ANSWER = '[{"ifindex":1,"ifname":"lo"';
 /** Far longer than the kernel takes, and shorter than a backup's patience. */
 const DEADLINE_MS = 2_000;
+/** So often one that is at work is given as long again. */
+const MORE_TIMES = 2;
 const SHOWN_CHARACTERS = 80;
 
 interface Batch {
@@ -158,15 +161,31 @@ function enqueue(child: Child, commands: readonly string[]): Promise<Outcome> {
   });
 }
 
-/** Whoever was stopped itself finds an answer waiting, and reads it before it judges. */
-function startTimer(child: Child): void {
+/**
+ * Whoever was stopped itself finds an answer waiting, and reads it before it
+ * judges. An `ip` that is at work has not had its turn yet on a board that is
+ * busy, and another in its place would have to begin anew.
+ */
+function startTimer(child: Child, times = 1): void {
   clearTimeout(child.timer);
   const [first] = child.batches;
   if (!first) return;
   const judge = () => {
-    if (child.batches[0] === first) kill(child, `ip did not answer within ${DEADLINE_MS / 1000} s`);
+    if (child.batches[0] !== first) return;
+    if (times <= MORE_TIMES && isAtWork(child.process.pid)) startTimer(child, times + 1);
+    else kill(child, `ip did not answer within ${(times * DEADLINE_MS) / 1000} s`);
   };
   child.timer = setTimeout(() => setImmediate(judge), DEADLINE_MS);
+}
+
+/** True for one that runs, waits for the processor, or is held up in the kernel, where no signal reaches it. */
+function isAtWork(pid: number | undefined): boolean {
+  try {
+    // The state stands behind the name, which is in brackets and may hold anything.
+    return /^.*\) [RD] /s.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
 }
 
 function read(child: Child, text: string): void {
