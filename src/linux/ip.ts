@@ -36,8 +36,8 @@ const PROMPT = "address show dev lo";
 const PROMPT_ANSWER = '[{"ifindex":1,"ifname":"lo"';
 /** Far longer than the kernel takes, and shorter than a backup's patience. */
 const DEADLINE_MS = 2_000;
-/** So often one that is at work is given as long again. */
-const MORE_TIMES = 2;
+/** So often one that is at work is given as long again: it waits for the processor, and another would as well. */
+const MORE_TIMES = 14;
 const SHOWN_CHARACTERS = 80;
 
 interface Batch {
@@ -52,6 +52,7 @@ interface Batch {
 interface Child {
   readonly process: ChildProcess;
   readonly batches: Batch[];
+  readonly moreTimes: number;
   /** For the first of them; those behind it have not begun. */
   timer: NodeJS.Timeout | undefined;
   lines: number;
@@ -61,14 +62,14 @@ interface Child {
   exited: Promise<void>;
 }
 
-export function openIp(): Ip {
+export function openIp({ moreTimes = MORE_TIMES } = {}): Ip {
   let current: Child | undefined;
   let retired = Promise.resolve();
   let closed = false;
 
   const child = (): Child => {
     if (current) return current;
-    const started = startChild();
+    const started = startChild(moreTimes);
     current = started;
     started.exited.then(() => {
       if (current === started) current = undefined;
@@ -105,7 +106,7 @@ export function openIp(): Ip {
   };
 }
 
-function startChild(): Child {
+function startChild(moreTimes: number): Child {
   const process = spawn("sh", ["-c", "exec ip -json -force -batch - 2>&1"], {
     stdio: ["pipe", "pipe", "ignore"],
     // Ctrl-C on a terminal is for the daemon, which still needs us on its way out.
@@ -122,6 +123,7 @@ function startChild(): Child {
   const child: Child = {
     process,
     batches: [],
+    moreTimes,
     timer: undefined,
     lines: 0,
     rest: "",
@@ -172,7 +174,7 @@ function startTimer(child: Child, times = 1): void {
   if (!first) return;
   const judge = () => {
     if (child.batches[0] !== first) return;
-    if (times <= MORE_TIMES && isAtWork(child.process.pid)) startTimer(child, times + 1);
+    if (times <= child.moreTimes && isAtWork(child.process.pid)) startTimer(child, times + 1);
     else kill(child, `ip did not answer within ${(times * DEADLINE_MS) / 1000} s`);
   };
   child.timer = setTimeout(() => setImmediate(judge), DEADLINE_MS);
