@@ -5,8 +5,16 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { setPriority } from "node:os";
+import { basename } from "node:path";
 import { type ParseArgsConfig, parseArgs } from "node:util";
-import { type Config, defaultConfigPath, describeProblem, readConfig } from "./config.js";
+import {
+  type Config,
+  defaultConfigPath,
+  describeProblem,
+  emptyConfig,
+  type Parsed,
+  readConfig,
+} from "./config.js";
 import { type Daemon, startDaemon } from "./daemon.js";
 import { runDecode } from "./decode.js";
 import { JSON_VARIABLE, TRY_AGAIN, URL_VARIABLE } from "./hooks.js";
@@ -49,8 +57,10 @@ const EXIT_CODES: ReadonlyMap<Snapshot["role"], number> = new Map([
 
 const usage = `usage: carpio COMMAND [OPTIONS]
 
-  run [--config FILE] [--debug TOPIC,...]   the daemon, in the foreground; SIGTERM hands over and
-                                            leaves, SIGHUP reads the configuration again
+  run [--config FILE] [--debug TOPIC,...] [--tolerant]
+                                            the daemon, in the foreground; SIGTERM hands over and
+                                            leaves, SIGHUP reads the configuration again. Tolerant, it
+                                            runs without groups when the file is bad, and its status says why
   check [--config FILE]                     everything that is wrong with a configuration
   status [HOST[:PORT]] [--json|--watch] [--exit-code]
                                             how a board stands: this one, or another
@@ -71,6 +81,8 @@ ${[...EXIT_CODES].map(([role, code]) => `${code} ${role}`).join(", ")}; 1 when t
 
 interface Options {
   readonly config: string;
+  /** Runs also without a good configuration, so that the board's own lamps and page say what is wrong. */
+  readonly tolerant: boolean;
   readonly topics: ReadonlySet<Topic>;
 }
 
@@ -99,8 +111,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   return typeof options === "string" ? refuse(`${name}: ${options}`) : command(options);
 }
 
-async function run({ config: path, topics }: Options): Promise<number> {
-  const config = load(path);
+async function run({ config: path, topics, tolerant }: Options): Promise<number> {
+  const { config, wrong } = tolerant ? loadWhatThereIs(path) : { config: load(path), wrong: undefined };
   if (!config) return BAD_CONFIG;
 
   const log = createLog((text) => process.stderr.write(text), topics);
@@ -115,7 +127,7 @@ async function run({ config: path, topics }: Options): Promise<number> {
     if (current.panel.powerOff) signals.add("power-off");
     else log.warn("the button was held, and panel.power_off is empty: the board stays on");
   };
-  const started = startDaemon(config, log, onPowerOff).catch((error: unknown) => {
+  const started = startDaemon(config, log, { onPowerOff, wrong }).catch((error: unknown) => {
     process.stderr.write(`carpio: ${error instanceof Error ? error.message : error}\n`);
     return undefined;
   });
@@ -292,11 +304,24 @@ function decode(args: readonly string[]): Promise<number> {
 
 /** Reads a configuration, or says on standard error everything that is wrong with it. */
 function load(path: string): Config | undefined {
+  const parsed = readAloud(path);
+  return parsed.ok ? parsed.config : undefined;
+}
+
+/** No groups instead of bad ones, and what is wrong in a sentence. */
+function loadWhatThereIs(path: string): { readonly config: Config; readonly wrong?: string } {
+  const parsed = readAloud(path);
+  if (parsed.ok) return { config: parsed.config };
+  const problems = parsed.problems.map((problem) => describeProblem(basename(path), problem));
+  return { config: emptyConfig(), wrong: `the configuration is not in force: ${problems.join("; ")}` };
+}
+
+function readAloud(path: string): Parsed {
   const parsed = readConfig(path);
   for (const warning of parsed.warnings) process.stderr.write(`warning: ${describeProblem(path, warning)}\n`);
-  if (parsed.ok) return parsed.config;
-  for (const problem of parsed.problems) process.stderr.write(`${describeProblem(path, problem)}\n`);
-  return undefined;
+  const problems = parsed.ok ? [] : parsed.problems;
+  for (const problem of problems) process.stderr.write(`${describeProblem(path, problem)}\n`);
+  return parsed;
 }
 
 function readArguments(
@@ -318,12 +343,17 @@ function readOptions(args: readonly string[]): Options | string {
   try {
     const { values } = parseArgs({
       args: [...args],
-      options: { config: { type: "string" }, debug: { type: "string", default: "" } },
+      options: {
+        config: { type: "string" },
+        debug: { type: "string", default: "" },
+        tolerant: { type: "boolean", default: false },
+      },
     });
     const topics = values.debug.split(",").filter((topic) => topic !== "");
     const unknown = topics.find((topic) => !TOPICS.some((known) => known === topic));
     if (unknown) return `--debug: found ${unknown}, wanted some of ${TOPICS.join(", ")}`;
-    return { config: values.config ?? defaultConfigPath(), topics: new Set(topics as Topic[]) };
+    const { tolerant } = values;
+    return { config: values.config ?? defaultConfigPath(), tolerant, topics: new Set(topics as Topic[]) };
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }

@@ -149,6 +149,13 @@ export function readConfig(path: string): Parsed {
   return { ...parsed, config: { ...config, status: { ...status, tokenFile } } };
 }
 
+/** What an empty file means: no groups, and everything else as usual. */
+export function emptyConfig(): Config {
+  const parsed = parseConfig("", { hostname: hostname(), readSecret: () => "" });
+  if (!parsed.ok) throw new Error("an empty configuration is a good one");
+  return parsed.config;
+}
+
 /** A board's own file lies on its boot partition, where any computer can edit it. */
 export function defaultConfigPath(exists: (path: string) => boolean = existsSync): string {
   return exists("/boot/carpio.toml") ? "/boot/carpio.toml" : "/etc/carpio.toml";

@@ -17,6 +17,7 @@ import { createFaults } from "./faults.js";
 import { createFrontPanel, type FrontPanel } from "./front-panel.js";
 import { createGroup, type Group, hasSuccessor, leaseSeconds, type RoleChange, settingsOf } from "./group.js";
 import { createGroups } from "./groups.js";
+import { beat } from "./heartbeat.js";
 import { createHooks, isAboutHooks } from "./hooks.js";
 import { createIdentify } from "./identify.js";
 import { createInterfaces } from "./interfaces.js";
@@ -38,6 +39,7 @@ import {
 import type { Log } from "./log.js";
 import { createMaintenance, type Maintenance } from "./maintenance.js";
 import { faultNotice, maintenanceNotice, roleNotice } from "./notice.js";
+import { boardUrl } from "./operate.js";
 import { createPeers } from "./peers.js";
 import { createRecentDrops } from "./recent-drops.js";
 import { createReception } from "./reception.js";
@@ -71,11 +73,19 @@ const REVIEW_DEVICES_MS = 60_000;
 const eventsWhileHolding: readonly LinkEvent["what"][] = ["up", "address"];
 const eventsWhileIdle: readonly LinkEvent["what"][] = ["down", "address-gone"];
 
-/**
- * Starts the daemon. Throws a sentence when another one runs here already.
- * `onPowerOff`: somebody held the button; stop it, and turn the power off.
- */
-export async function startDaemon(initial: Config, log: Log, onPowerOff: () => void): Promise<Daemon> {
+export interface Surroundings {
+  /** Somebody held the button: stop it, and turn the power off. */
+  readonly onPowerOff: () => void;
+  /** Why this is not the configuration that was asked for. */
+  readonly wrong?: string | undefined;
+}
+
+/** Starts the daemon. Throws a sentence when another one runs here already. */
+export async function startDaemon(
+  initial: Config,
+  log: Log,
+  { onPowerOff, wrong }: Surroundings,
+): Promise<Daemon> {
   const lock = await takeLock();
   if ("heldBy" in lock) throw new Error(`carpio is running here already, as ${lock.heldBy}`);
 
@@ -415,6 +425,13 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
     });
   }
 
+  /** Ready: in the configuration that was asked for, and to be asked about it. */
+  function lineOfBeat(): string {
+    if (faults.all.has("configuration") || faults.all.has("status")) return "alive";
+    const own = boardUrl(undefined, config);
+    return typeof own === "string" ? "ready -" : `ready ${own.url}/status`;
+  }
+
   // ---- Start, reload, stop -------------------------------------------------
 
   // Before its lamps show anything.
@@ -435,9 +452,11 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
     interfaces.review();
     reviewDevices();
   });
+  faults.set("configuration", wrong);
   takeToken();
   serve();
   await arrange({ atStart: true });
+  const heartbeat = beat(lineOfBeat);
   const reviews = [
     setInterval(interfaces.review, REVIEW_MS),
     setInterval(reviewSettings, REVIEW_MS),
@@ -470,6 +489,7 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
         for (const group of groups) maintenance.adopt(group);
       await arrange({ atStart: false });
       if (stopping) return;
+      faults.set("configuration", undefined);
       if (!isDeepStrictEqual(before.status.listen, next.status.listen)) serve();
       takeToken();
       hooks.reconfigure(next.hooks, next.name);
@@ -481,6 +501,7 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
     async stop(why, end = "stopped") {
       if (stopping) return;
       stopping = true;
+      heartbeat.stop();
       for (const timer of reviews) clearInterval(timer);
       maintenance.stop();
       identify.stop();

@@ -1,0 +1,46 @@
+/**
+ * The base: what the boot loader starts. A kernel, and a small archive with
+ * busybox, the modules of one kind of board and board/base, which chooses the
+ * slot to go on in.
+ */
+import { copyFileSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fetchInputs, root, run } from "./inputs.mjs";
+import { installModules, moduleOrder } from "./kernel.mjs";
+import { packArchive, settle } from "./tree.mjs";
+
+/** What every slot may ask for, on whichever board. */
+const common = {
+  first: ["loop", "squashfs", "vfat", "nls_cp437", "nls_ascii"],
+  later: [
+    "macvlan",
+    "8021q",
+    "nf_tables",
+    "nft_limit",
+    "nft_ct",
+    "nft_nat",
+    "nft_masq",
+    "nft_chain_nat",
+    "nf_conntrack",
+  ],
+};
+
+/** Fills a folder and packs it; `modules` is the board's table of that name. */
+export function makeBase({ folder, file, kernel, modules, seconds }, say) {
+  say("the base: busybox and modules");
+  const first = [...modules.first, ...common.first];
+  const later = [...common.later, ...modules.later];
+  for (const name of ["usr/bin", "usr/lib", "etc"]) mkdirSync(join(folder, name), { recursive: true });
+  installModules(kernel, [...first, ...later], join(folder, "usr"));
+  symlinkSync("usr/lib", join(folder, "lib"));
+  const busybox = fetchInputs("userland", say).find(({ name }) => name === "busybox-static");
+  const unpacked = `${folder}.busybox`;
+  run("dpkg-deb", ["-x", busybox.file, unpacked]);
+  copyFileSync(join(unpacked, "usr/bin/busybox"), join(folder, "usr/bin/busybox"));
+  cpSync(join(root, "board/base/init"), join(folder, "init"));
+  cpSync(join(root, "board/base/record"), join(folder, "usr/bin/record"));
+  writeFileSync(join(folder, "etc/modules"), moduleOrder(kernel, first));
+  writeFileSync(join(folder, "usr/lib/modules/wanted"), moduleOrder(kernel, later));
+  settle(folder, seconds);
+  packArchive(folder, file);
+}

@@ -1,0 +1,111 @@
+/**
+ * The programs that run on a board, and nothing else of Debian: each program
+ * of the list below, the libraries it is linked to, and Node. Packages are
+ * unpacked and looked through; none of their scripts runs.
+ */
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { fetchNode, nodes } from "../addons.mjs";
+import { fetchInputs, root, run } from "./inputs.mjs";
+
+/** Where each program comes to lie; the package that has it is found by the path. */
+const programs = ["usr/bin/busybox", "usr/bin/dash", "usr/bin/setpriv", "usr/bin/ip", "usr/sbin/nft"];
+const libraries = "usr/lib/aarch64-linux-gnu";
+const loader = "usr/lib/ld-linux-aarch64.so.1";
+/** What Debian's own packages expect of a root file system, and leave to its installer. */
+const merged = ["bin", "sbin", "lib"];
+
+/** Fills a root file system; gives the packages that something was taken of, each with its `copyright`. */
+export function installPrograms(target, say) {
+  mkdirSync(join(root, "build/inputs"), { recursive: true });
+  const unpacked = mkdtempSync(join(root, "build/inputs/unpacked-"));
+  try {
+    const packages = fetchInputs("userland", say).map((each) => {
+      const folder = join(unpacked, each.name);
+      run("dpkg-deb", ["-x", each.file, folder]);
+      return { ...each, folder };
+    });
+    const used = new Set();
+    const take = (path) => {
+      const holder = packages.find(({ folder }) => existsSync(join(folder, path)));
+      if (!holder) throw new Error(`found no package with ${path}, wanted it in ${packages.length} of them`);
+      used.add(holder);
+      const copy = join(target, path);
+      mkdirSync(dirname(copy), { recursive: true });
+      // A library is a link to one with more numbers in its name: the content, under the name that is asked for.
+      copyFileSync(join(holder.folder, path), copy);
+      chmodSync(copy, 0o755);
+      return copy;
+    };
+    const node = join(target, "usr/bin/node");
+    mkdirSync(dirname(node), { recursive: true });
+    copyFileSync(fetchNodeProgram(say), node);
+    chmodSync(node, 0o755);
+
+    const waiting = [node, take(loader), ...programs.map(take)];
+    const known = new Set([basename(loader)]);
+    for (const file of waiting) {
+      for (const name of neededBy(file).filter((each) => !known.has(each))) {
+        known.add(name);
+        waiting.push(take(join(libraries, name)));
+      }
+    }
+    symlinkSync("dash", join(target, "usr/bin/sh"));
+    for (const name of merged) symlinkSync(`usr/${name}`, join(target, name));
+    for (const each of used) takeCopyright(each, packages, target);
+    return [...used].map(({ folder: _, ...input }) => ({
+      ...input,
+      copyright: copyrightOf(input.name, target),
+    }));
+  } finally {
+    rmSync(unpacked, { recursive: true, force: true });
+  }
+}
+
+/** The licence travels with what it is about. Some packages have theirs in another one of the same source. */
+function takeCopyright({ name, folder }, packages, target) {
+  const documents = join(folder, "usr/share/doc", name);
+  const isElsewhere = lstatSync(documents).isSymbolicLink();
+  const other = isElsewhere && packages.find((each) => each.name === readlinkSync(documents));
+  const from = other ? join(other.folder, "usr/share/doc", other.name) : documents;
+  const copy = copyrightOf(name, target);
+  mkdirSync(dirname(copy), { recursive: true });
+  copyFileSync(join(from, "copyright"), copy);
+  chmodSync(copy, 0o644);
+}
+
+/** Where the licence of a package stands in a root file system. */
+export function copyrightOf(name, folder) {
+  return join(folder, "usr/share/doc", name, "copyright");
+}
+
+/** The names of the libraries a program is linked to; a static one has none. */
+function neededBy(file) {
+  const said = run("aarch64-linux-gnu-readelf", ["-d", file]);
+  return [...said.matchAll(/\(NEEDED\).*\[(.+)\]/g)].map(([, name]) => name);
+}
+
+/** Node without its symbols, of the package that addons.mjs takes the newest line's headers from. */
+function fetchNodeProgram(say) {
+  const node = nodes.at(-1);
+  const kept = join(root, "build/inputs", node.headers.replace("@", "-"));
+  if (existsSync(kept)) return kept;
+  say(`fetching ${node.headers}`);
+  const fetched = join(fetchNode(node, ["include", "bin/node", "LICENSE"]), "bin/node");
+  execFileSync("aarch64-linux-gnu-strip", ["-s", "-o", `${kept}.${process.pid}`, fetched]);
+  renameSync(`${kept}.${process.pid}`, kept);
+  rmSync(fetched);
+  return kept;
+}

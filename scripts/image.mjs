@@ -1,0 +1,127 @@
+/**
+ * Makes the image of a card, with what describes it. Started by scripts/image,
+ * which says how to call it.
+ */
+
+import { createHash } from "node:crypto";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { parse } from "smol-toml";
+import { makeBase } from "./firmware/base.mjs";
+import { makeCard } from "./firmware/card.mjs";
+import { fetchInputs, root, run, updateLock } from "./firmware/inputs.mjs";
+import { unpackKernel } from "./firmware/kernel.mjs";
+import { describeForImager, listInputs } from "./firmware/papers.mjs";
+import { copyrightOf } from "./firmware/programs.mjs";
+import { makeSlot } from "./firmware/slot.mjs";
+import { moment, packFile, packKernel, settle } from "./firmware/tree.mjs";
+
+const startedAt = performance.now();
+const boards = readdirSync(join(root, "board"))
+  .filter((name) => existsSync(join(root, "board", name, "image.toml")))
+  .sort();
+
+try {
+  const [argument, ...others] = process.argv.slice(2).filter((each) => each !== "--quick");
+  const isBoard = boards.includes(argument);
+  if (others.length > 0 || !(isBoard || argument === "--update-lock")) {
+    const found = process.argv.slice(2).join(" ") || "nothing";
+    console.error(`scripts/image: found ${found}, wanted ${boards.join(", ")} or --update-lock`);
+    process.exitCode = 64;
+  } else if (isBoard) makeImage(argument);
+  else updateLock(say);
+} catch (error) {
+  console.error(`scripts/image: ${error.message}`);
+  process.exitCode = 1;
+}
+
+function makeImage(board) {
+  // What we make is for everybody to read, whatever the caller's files are.
+  process.umask(0o022);
+  const { version, license } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const layout = parse(readFileSync(join(root, "board", board, "image.toml"), "utf8"));
+  const seconds = moment();
+  mkdirSync(join(root, "dist"), { recursive: true });
+  const work = mkdtempSync(join(root, "build/image-"));
+  try {
+    const card = join(work, "card");
+    mkdirSync(card);
+    const kernel = unpackKernel(join(work, "kernel"), say);
+    say("packing the kernel");
+    packKernel(kernel.image, join(card, "kernel8.img"));
+    const base = {
+      folder: join(work, "base"),
+      file: join(card, "base.img"),
+      kernel,
+      modules: layout.modules,
+    };
+    makeBase({ ...base, seconds }, say);
+    const slot = { folder: join(work, "slot"), file: join(card, "slot-a.sqf"), version };
+    const programs = makeSlot({ ...slot, seconds }, say);
+    const loader = layBoardFiles(board, { card, work, kernel, layout });
+    copyFileSync(join(root, "board/common/carpio.toml"), join(card, "carpio.toml"));
+    copyFileSync(join(root, "board/common/card-readme.txt"), join(card, "README.txt"));
+    settle(card, seconds);
+
+    say("the card: a partition, and what is on it");
+    const image = `carpio-${board}.img`;
+    makeCard(card, join(work, image));
+    say("packing the image: zstd");
+    packFile(join(work, image));
+    const paper = { board, version, license, seconds, layout, work, image };
+    listInputs({ ...paper, inputs: [kernel.input, ...programs, ...loader] });
+    describeForImager(paper);
+    publish(board, work, image);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** What the board's own boot loader reads. Gives the packages it is of. */
+function layBoardFiles(board, { card, work, kernel, layout }) {
+  for (const name of ["config.txt", "cmdline.txt"])
+    copyFileSync(join(root, "board", board, name), join(card, name));
+  for (const name of layout.trees) copyFileSync(join(kernel.trees, `${name}.dtb`), join(card, `${name}.dtb`));
+  if (layout.firmware.length === 0) return [];
+  const inputs = fetchInputs("firmware", say);
+  const folder = join(work, "firmware");
+  for (const { file } of inputs) run("dpkg-deb", ["-x", file, folder]);
+  for (const name of layout.firmware)
+    copyFileSync(join(folder, "usr/lib/raspi-firmware", name), join(card, name));
+  const withCopyright = inputs.map((each) => ({ ...each, copyright: copyrightOf(each.name, folder) }));
+  for (const { name, copyright } of withCopyright) copyFileSync(copyright, join(card, `LICENCE-${name}.txt`));
+  return withCopyright;
+}
+
+/** Into dist/, each file whole or not at all; the sums last. */
+function publish(board, work, image) {
+  const made = [image, `${image}.zst`, `carpio-${board}.spdx.json`, `carpio-${board}.imager.json`];
+  const sums = made.map((name) => `${digest(join(work, name))}  ${name}\n`).join("");
+  writeFileSync(join(work, `carpio-${board}.sha256`), sums);
+  for (const name of [...made, `carpio-${board}.sha256`]) {
+    renameSync(join(work, name), join(root, "dist", name));
+    const megabytes = statSync(join(root, "dist", name)).size / 1e6;
+    if (megabytes >= 1) say(`dist/${name}: ${megabytes.toFixed(1)} MB`);
+  }
+  say(`dist/carpio-${board}.sha256 and what describes it: done`);
+}
+
+function digest(file) {
+  return createHash("sha256").update(readFileSync(file)).digest("hex");
+}
+
+function say(line) {
+  const seconds = ((performance.now() - startedAt) / 1000).toFixed(0).padStart(4);
+  console.log(`${seconds} s  ${line}`);
+}
