@@ -9,6 +9,8 @@ import { type ParseArgsConfig, parseArgs } from "node:util";
 import { type Config, defaultConfigPath, describeProblem, readConfig } from "./config.js";
 import { type Daemon, startDaemon } from "./daemon.js";
 import { runDecode } from "./decode.js";
+import { findCard } from "./firmware/card.js";
+import { orderSlot, readSlotOrder, runUpdate } from "./firmware/slot-commands.js";
 import { JSON_VARIABLE, TRY_AGAIN, URL_VARIABLE } from "./hooks.js";
 import { listenTo } from "./linux/listen.js";
 import { runShell } from "./linux/power.js";
@@ -61,6 +63,10 @@ const usage = `usage: carpio COMMAND [OPTIONS]
   release [--config FILE]                   clean up after a daemon that died
   decode FILE.pcap|HEX|-i INTERFACE [--json] [--config FILE]
                                             what advertisements say, and why they are refused
+  update FILE|- [--json]                    on a board: FILE, or standard input, into the slot that
+                                            does not run; it is started next
+  slot [a|b|good]                           how both slots stand; which one to start next; that the
+                                            running one has proven itself
   --version, --help
 
 FILE is /boot/carpio.toml if that exists, else /etc/carpio.toml. TOPIC is ${TOPICS.join(", ")}.
@@ -91,6 +97,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   if (name === "status") return status(rest);
   if (name === "maintenance") return maintain(rest);
   if (name === "identify") return identify(rest);
+  if (name === "update") return updateSlot(rest);
+  if (name === "slot") return slot(rest);
   if (name === "post") return post();
 
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
@@ -256,6 +264,40 @@ async function askWithToken(
   return tell(found.ok ? await ask(board, found) : found);
 }
 
+async function updateSlot(args: readonly string[]): Promise<number> {
+  const read = readArguments(args, { card: { type: "string" }, json: { type: "boolean", default: false } });
+  if (typeof read === "string") return refuse(`update: ${read}`);
+  const [file, extra] = read.positionals;
+  if (file === undefined) return refuse("update: found no FILE, wanted one, or - for standard input");
+  if (extra !== undefined) return refuse(`update: found ${extra} after FILE, wanted nothing`);
+  const { json, card, config } = read.values;
+  const unsigned = configThere(config)?.system.unsignedUpdates ?? false;
+  const done = await runUpdate(
+    { file, card: findCard(textOf(card)), unsigned, json: json === true },
+    {
+      write: (text) => void process.stdout.write(text),
+      writeError: (text) => void process.stderr.write(text),
+      isTerminal: process.stderr.isTTY === true,
+    },
+  );
+  return done ? DONE : FAILED;
+}
+
+async function slot(args: readonly string[]): Promise<number> {
+  const read = readArguments(args, { card: { type: "string" } });
+  if (typeof read === "string") return refuse(`slot: ${read}`);
+  const [wish, extra] = read.positionals;
+  const order = readSlotOrder(wish);
+  if (order === "wrong" || extra !== undefined) {
+    return refuse(`slot: found ${extra ?? wish}, wanted a, b, good or nothing`);
+  }
+  try {
+    return say(await orderSlot(order, findCard(textOf(read.values["card"]))));
+  } catch (error) {
+    return tell({ ok: false, why: error instanceof Error ? error.message : String(error) });
+  }
+}
+
 /** Carries a message to a webhook. The daemon runs it; nobody else has to know. */
 async function post(): Promise<number> {
   const { [URL_VARIABLE]: url, [JSON_VARIABLE]: json } = process.env;
@@ -367,6 +409,10 @@ function signalQueue(): Signals {
       return all.find((wish) => wish !== "SIGHUP") ?? "SIGHUP";
     },
   };
+}
+
+function textOf(value: string | boolean | undefined): string | undefined {
+  return typeof value === "string" ? value : undefined;
 }
 
 function say(text: string): number {

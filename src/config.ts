@@ -33,6 +33,13 @@ export interface Config {
   readonly status: StatusConfig;
   readonly panel: PanelConfig;
   readonly hooks: readonly HookConfig[];
+  readonly system: SystemConfig;
+}
+
+/** What the board's own system is told; a daemon on another computer leaves it alone. */
+export interface SystemConfig {
+  /** A payload that nobody has signed may go to a slot. */
+  readonly unsignedUpdates: boolean;
 }
 
 /** One `[[carp]]` table: a vhid on an interface. */
@@ -173,6 +180,7 @@ function toConfig(file: FileTable, keys: readonly Uint8Array[], hostname: string
     status: { listen: listen === "off" ? undefined : listen, tokenFile, names, peers },
     panel: { driver: file.panel.driver, powerOff: file.panel.power_off || undefined },
     hooks: file.hook.map(toHook),
+    system: { unsignedUpdates: file.update.unsigned },
   };
 }
 

@@ -210,7 +210,7 @@ rules("keys", [
     why: "an unknown table",
     toml: "\n[lamps]\n",
     says: [
-      "f:2: lamps: found a key that means nothing here, wanted one of name, board, carp, maintenance, status, panel, hook",
+      "f:2: lamps: found a key that means nothing here, wanted one of name, board, carp, maintenance, status, panel, hook, update",
     ],
   },
   {
@@ -236,7 +236,7 @@ rules("keys", [
     toml: '"a\\nb" = 1\n',
     says: [
       'f:1: "a\\nb": found a key that means nothing here, ' +
-        "wanted one of name, board, carp, maintenance, status, panel, hook",
+        "wanted one of name, board, carp, maintenance, status, panel, hook, update",
     ],
   },
   {
@@ -981,6 +981,7 @@ const left: Config = {
     peers: ["http://192.0.2.3:8080"],
   },
   panel: { driver: "onoff", powerOff: "poweroff" },
+  system: { unsignedUpdates: true },
   hooks: [
     { call: { run: ["/usr/local/bin/notify", "operators"] }, on: HAPPENINGS, timeoutSeconds: 10 },
     {
@@ -1011,7 +1012,8 @@ test("what is not written has the defaults of the example", () => {
   const config = configOf(parse(group({ addresses: both })));
   const status = { ...left.status, tokenFile: undefined, names: [], peers: [] };
   const panel = { ...left.panel, driver: undefined };
-  assert.deepEqual(config, { ...left, name: "box", status, panel, hooks: [] });
+  const system = { ...left.system, unsignedUpdates: false };
+  assert.deepEqual(config, { ...left, name: "box", status, panel, hooks: [], system });
 });
 
 test("several problems at once, in the order of the file", () => {
@@ -1290,8 +1292,9 @@ const anyConfig = fc
     driver: fc.constantFrom(undefined, ...DRIVERS),
     powerOff: fc.option(fc.stringMatching(/^[ -~]{1,40}$/), { nil: undefined }),
     hooks: fc.array(anyHook, { maxLength: 3 }),
+    unsignedUpdates: fc.boolean(),
   })
-  .map(({ name, groups, raised, port, hooks, ...panel }): Config => {
+  .map(({ name, groups, raised, port, hooks, unsignedUpdates, ...panel }): Config => {
     const listen = port === undefined ? undefined : { host: "::1", port };
     return {
       name,
@@ -1306,6 +1309,7 @@ const anyConfig = fc
       },
       panel,
       hooks,
+      system: { unsignedUpdates },
     };
   });
 
@@ -1333,7 +1337,7 @@ function groupFrom(from: Ingredients, i: number): GroupConfig {
   };
 }
 
-function write({ name, board, groups, maintenance, status, panel, hooks }: Config): string {
+function write({ name, board, groups, maintenance, status, panel, hooks, system }: Config): string {
   const { listen, tokenFile } = status;
   return stringify({
     name,
@@ -1364,6 +1368,7 @@ function write({ name, board, groups, maintenance, status, panel, hooks }: Confi
       ...(panel.driver === undefined ? {} : { driver: panel.driver }),
     },
     hook: hooks.map(({ call, on, timeoutSeconds }) => ({ ...call, on, timeout_seconds: timeoutSeconds })),
+    update: { unsigned: system.unsignedUpdates },
   });
 }
 

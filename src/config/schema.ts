@@ -97,6 +97,9 @@ const hookEntries = {
   timeout_seconds: v.optional(wholeNumber(1, 300), 10),
 };
 
+/** Of a board with slots (firmware/update.ts). */
+const updateEntries = { unsigned: v.optional(v.boolean("true or false"), false) };
+
 const fileEntries = {
   name: v.optional(textThat("a text", readName)),
   board: v.optional(textThat("a text", readBoard), "auto"),
@@ -111,6 +114,7 @@ const fileEntries = {
     ),
     [],
   ),
+  update: v.optional(table(updateEntries), {}),
 };
 
 export const fileTable = table(fileEntries);
@@ -127,4 +131,5 @@ export const TABLES: Tables = {
   status: Object.keys(statusEntries),
   panel: Object.keys(panelEntries),
   hook: Object.keys(hookEntries),
+  update: Object.keys(updateEntries),
 };
