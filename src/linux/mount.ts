@@ -4,9 +4,6 @@
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
-import { promisify } from "node:util";
-
-const run = promisify(execFile);
 
 /**
  * Mounts it in a folder of its own, so that others may do the same meanwhile
@@ -30,4 +27,15 @@ export async function withMounted<T>(
   } finally {
     await rmdir(folder);
   }
+}
+
+/** Rejects with what the program said, on one line. */
+function run(program: string, args: readonly string[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    execFile(program, args, (error, _output, said) => {
+      const [line = ""] = said.trim().split("\n", 1);
+      if (error) reject(new Error(line || error.message));
+      else resolve();
+    });
+  });
 }
