@@ -175,7 +175,13 @@ async function check({ config: path }: Options): Promise<number> {
   const config = load(path);
   if (!config) return BAD_CONFIG;
   const groups = config.groups.length;
-  return say(`${path}: good, ${groups} group${groups === 1 ? "" : "s"}\n`);
+  const { tables } = config.system;
+  const forBoards = tables.map((table) => `[${table}]`).join(", ");
+  const idle = tables.length > 0 && findCard().running === undefined;
+  return say(
+    `${path}: good, ${groups} group${groups === 1 ? "" : "s"}\n` +
+      (idle ? `${forBoards}: for a board that carpio's image runs; nothing acts on it here\n` : ""),
+  );
 }
 
 async function release({ config: path }: Options): Promise<number> {

@@ -29,6 +29,7 @@ import {
   readPeer,
   readPrefix,
 } from "./notation.js";
+import { SYSTEM_TABLES, systemEntries } from "./system-schema.js";
 import type { Tables } from "./unknown-keys.js";
 import { alternatives } from "./values.js";
 
@@ -97,9 +98,6 @@ const hookEntries = {
   timeout_seconds: v.optional(wholeNumber(1, 300), 10),
 };
 
-/** Of a board with slots (firmware/update.ts). */
-const updateEntries = { unsigned: v.optional(v.boolean("true or false"), false) };
-
 const fileEntries = {
   name: v.optional(textThat("a text", readName)),
   board: v.optional(textThat("a text", readBoard), "auto"),
@@ -114,7 +112,7 @@ const fileEntries = {
     ),
     [],
   ),
-  update: v.optional(table(updateEntries), {}),
+  ...systemEntries,
 };
 
 export const fileTable = table(fileEntries);
@@ -131,5 +129,5 @@ export const TABLES: Tables = {
   status: Object.keys(statusEntries),
   panel: Object.keys(panelEntries),
   hook: Object.keys(hookEntries),
-  update: Object.keys(updateEntries),
+  ...SYSTEM_TABLES,
 };
