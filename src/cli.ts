@@ -10,6 +10,7 @@ import { type Config, defaultConfigPath, describeProblem, readConfig } from "./c
 import { type Daemon, startDaemon } from "./daemon.js";
 import { runDecode } from "./decode.js";
 import { findCard } from "./firmware/card.js";
+import { setUp } from "./firmware/setup.js";
 import { orderSlot, readSlotOrder, runUpdate } from "./firmware/slot-commands.js";
 import { JSON_VARIABLE, TRY_AGAIN, URL_VARIABLE } from "./hooks.js";
 import { listenTo } from "./linux/listen.js";
@@ -67,6 +68,7 @@ const usage = `usage: carpio COMMAND [OPTIONS]
                                             does not run; it is started next
   slot [a|b|good]                           how both slots stand; which one to start next; that the
                                             running one has proven itself
+  setup [--dry-run] [--config FILE]         at a board's start, as root: network, router and services
   --version, --help
 
 FILE is /boot/carpio.toml if that exists, else /etc/carpio.toml. TOPIC is ${TOPICS.join(", ")}.
@@ -99,6 +101,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   if (name === "identify") return identify(rest);
   if (name === "update") return updateSlot(rest);
   if (name === "slot") return slot(rest);
+  if (name === "setup") return setup(rest);
   if (name === "post") return post();
 
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
@@ -302,6 +305,27 @@ async function slot(args: readonly string[]): Promise<number> {
   } catch (error) {
     return tell({ ok: false, why: error instanceof Error ? error.message : String(error) });
   }
+}
+
+/** A start goes on, whatever is wrong: it says so, and its exit status does not. */
+async function setup(args: readonly string[]): Promise<number> {
+  const text = { type: "string" } as const;
+  const read = readArguments(args, {
+    "dry-run": { type: "boolean", default: false },
+    root: text,
+    card: text,
+  });
+  if (typeof read === "string") return refuse(`setup: ${read}`);
+  const [extra] = read.positionals;
+  if (extra !== undefined) return refuse(`setup: found ${extra}, wanted nothing`);
+  const { config, root, card, "dry-run": dryRun } = read.values;
+  await setUp({
+    config: textOf(config) ?? defaultConfigPath(),
+    card: findCard(textOf(card)),
+    root: textOf(root) ?? "/",
+    dryRun: dryRun === true,
+  });
+  return DONE;
 }
 
 /** Carries a message to a webhook. The daemon runs it; nobody else has to know. */

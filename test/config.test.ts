@@ -972,7 +972,9 @@ rules("a board's own system", [
   {
     why: "a VLAN on itself",
     toml: card('vlan = 10\nparent = "eth0"'),
-    says: ['f:4: network.interface[0].parent: found "eth0", wanted another interface than this'],
+    says: [
+      'f:4: network.interface[0].parent: found "eth0", which is a VLAN, wanted an interface with a cable',
+    ],
   },
   {
     why: "a number that no VLAN has",

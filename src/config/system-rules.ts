@@ -14,11 +14,14 @@ export type InterfaceSketch = Partial<Omit<InterfaceTable, "addresses" | "gatewa
 };
 
 export function interfaceFaults(sketches: readonly (InterfaceSketch | undefined)[]): Fault[] {
-  return sketches.flatMap((sketch, i) => (sketch ? faultsOf(sketch, ["network", "interface", i]) : []));
+  const vlans = sketches.filter((sketch) => sketch && "vlan" in sketch).map((sketch) => sketch?.name);
+  return sketches.flatMap((sketch, i) =>
+    sketch ? faultsOf(sketch, ["network", "interface", i], vlans) : [],
+  );
 }
 
-function faultsOf(sketch: InterfaceSketch, path: KeyPath): Fault[] {
-  const { name, vlan, parent } = sketch;
+function faultsOf(sketch: InterfaceSketch, path: KeyPath, vlans: readonly (string | undefined)[]): Fault[] {
+  const { vlan, parent } = sketch;
   const faults: Fault[] = [];
   if ("vlan" in sketch && !("parent" in sketch)) {
     const found = `${vlan} without parent`;
@@ -28,12 +31,9 @@ function faultsOf(sketch: InterfaceSketch, path: KeyPath): Fault[] {
     const found = `${describe(parent)} without vlan`;
     faults.push({ path: [...path, "parent"], found, wanted: "vlan: its number" });
   }
-  if (parent !== undefined && parent === name) {
-    faults.push({
-      path: [...path, "parent"],
-      found: describe(parent),
-      wanted: "another interface than this",
-    });
+  if (parent !== undefined && vlans.includes(parent)) {
+    const found = `${describe(parent)}, which is a VLAN`;
+    faults.push({ path: [...path, "parent"], found, wanted: "an interface with a cable" });
   }
   return [...faults, ...gatewayFaults(sketch, path)];
 }
