@@ -14,6 +14,7 @@ import type { Config, GroupConfig } from "./config.js";
 import { worthALamp } from "./diagnosis.js";
 import { createExamination } from "./examination.js";
 import { createFaults } from "./faults.js";
+import { openUpdates } from "./firmware/updates.js";
 import { createFrontPanel, type FrontPanel } from "./front-panel.js";
 import { createGroup, type Group, hasSuccessor, leaseSeconds, type RoleChange, settingsOf } from "./group.js";
 import { createGroups } from "./groups.js";
@@ -150,6 +151,7 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
     drops,
     now: clock.now,
   });
+  const updates = openUpdates();
   const events: RoleChange[] = [];
   let config = initial;
   let board = boardName(config.board);
@@ -372,6 +374,7 @@ export async function startDaemon(initial: Config, log: Log, onPowerOff: () => v
       identify: identify.begin,
       token: () => token,
       names: () => [config.name, hostname(), ...config.status.names],
+      updates,
     };
     server = keepStatusServer(listen, asked, (said) => {
       const wellSo = said === undefined || isAwaited(listen.host);

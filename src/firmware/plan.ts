@@ -41,10 +41,15 @@ export interface Machine {
   readonly suffix: string;
   /** The text of `router.nftables`, or why there is none. */
   readonly rules: { readonly text: string } | { readonly found: string } | undefined;
+  /** `undefined` where there are no slots to update. */
+  readonly updates: { readonly config: string } | undefined;
 }
 
 /** Files that the system may write; the rest of it is read-only. */
 export const RUN = "/run/carpio";
+/** Between the daemon and the service that writes slots: in one a payload goes, from the other comes how far it is. */
+export const PAYLOADS = "update.in";
+export const PROGRESS = "update.out";
 const RULES = `${RUN}/nftables.conf`;
 const LEASE = `${RUN}/lease.sh`;
 const SSH = `${RUN}/ssh`;
@@ -71,10 +76,12 @@ export function planSystem(system: SystemConfig, carried: readonly string[], mac
       ...wanted.map((each) => interfaceStage(each, system)),
       ...bare.map((name) => ({ about: name, steps: [ipBatch([`link set dev ${name} up`])] })),
       ...sshStages(system),
+      ...(machine.updates ? [{ about: "updates", steps: [makePipes] }] : []),
     ],
     services: [
       ...wanted.filter(({ dhcp }) => dhcp).map((each) => leaseService(each, hostname)),
       ...servicesOf(system),
+      ...(machine.updates ? [updateService(machine.updates.config)] : []),
     ],
     problems,
   };
@@ -213,6 +220,17 @@ function servicesOf({ ntpServers, sshKeys, remoteLog, serial }: SystemConfig): S
     });
   }
   return services;
+}
+
+const makePipes: Step = { run: ["mkfifo", "-m", "600", `${RUN}/${PAYLOADS}`, `${RUN}/${PROGRESS}`] };
+
+/** Waits in its shell until somebody has a payload, and costs nothing until then. */
+function updateService(config: string): Service {
+  const script = 'exec carpio update - --json --config "$0" <"$1" >"$2"';
+  return {
+    name: "updates",
+    argv: ["sh", "-c", script, config, `${RUN}/${PAYLOADS}`, `${RUN}/${PROGRESS}`],
+  };
 }
 
 function ipBatch(commands: readonly string[]): Step {

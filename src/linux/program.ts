@@ -11,8 +11,11 @@ export function runProgram(argv: readonly string[], input = ""): Promise<string 
   const [program = "", ...args] = argv;
   return new Promise((resolve) => {
     const child = execFile(program, args, { timeout: DEADLINE_MS }, (error, _output, said) => {
-      const lines = said.split("\n").filter((line) => line.trim() !== "");
-      resolve(error ? `${program}: ${lines.join("; ") || error.message}` : undefined);
+      // Of a batch, ip says as well which line it was.
+      const lines = said
+        .split("\n")
+        .filter((line) => line.trim() !== "" && !line.startsWith("Command failed"));
+      resolve(error ? `${program}: ${[...new Set(lines)].join("; ") || error.message}` : undefined);
     });
     // One that ends without reading is no mistake of ours.
     child.stdin?.on("error", () => {});

@@ -19,7 +19,7 @@ after(() => rmSync(parent, { recursive: true }));
 
 const SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOWoNcEJL8fC8QkEcxfOqE9HDuGoCFL9vHBjDGY1xBnI me";
 const GROUP = '[[carp]]\nvhid = 7\ninterface = "eth1"\npassword = "x"\naddresses = ["192.0.2.1/24"]\n';
-const board: Machine = { interfaces: ["eth0", "eth1"], suffix: "1a2b", rules: undefined };
+const board: Machine = { interfaces: ["eth0", "eth1"], suffix: "1a2b", rules: undefined, updates: undefined };
 
 function planOf(toml: string, machine: Partial<Machine> = {}) {
   const parsed = parseConfig(toml, { hostname: "box", readSecret: () => "" });
@@ -233,6 +233,14 @@ const rows: readonly {
     toml: '[console]\nserial = "shell"\n',
     what: "console",
     is: ["service console: setsid -c sh -c exec sh -l </dev/console >/dev/console 2>&1"],
+  },
+  { why: "no slots, no updates", toml: "", what: "updates", is: [] },
+  {
+    why: "a board with slots takes updates from the daemon",
+    toml: "",
+    machine: { updates: { config: "/boot/carpio.toml" } },
+    what: "updates",
+    is: ["updates", "run mkfifo -m 600 /run/carpio/update.in /run/carpio/update.out"],
   },
 ];
 describe("a plan", () => {
