@@ -17,6 +17,9 @@ import {
 } from "./config.js";
 import { type Daemon, startDaemon } from "./daemon.js";
 import { runDecode } from "./decode.js";
+import { findCard } from "./firmware/card.js";
+import { setUp } from "./firmware/setup.js";
+import { orderSlot, readSlotOrder, runUpdate } from "./firmware/slot-commands.js";
 import { JSON_VARIABLE, TRY_AGAIN, URL_VARIABLE } from "./hooks.js";
 import { listenTo } from "./linux/listen.js";
 import { runShell } from "./linux/power.js";
@@ -71,6 +74,11 @@ const usage = `usage: carpio COMMAND [OPTIONS]
   release [--config FILE]                   clean up after a daemon that died
   decode FILE.pcap|HEX|-i INTERFACE [--json] [--config FILE]
                                             what advertisements say, and why they are refused
+  update FILE|- [--json]                    on a board: FILE, or standard input, into the slot that
+                                            does not run; it is started next
+  slot [a|b|good]                           how both slots stand; which one to start next; that the
+                                            running one has proven itself
+  setup [--dry-run] [--config FILE]         at a board's start, as root: network, router and services
   --version, --help
 
 FILE is /boot/carpio.toml if that exists, else /etc/carpio.toml. TOPIC is ${TOPICS.join(", ")}.
@@ -103,6 +111,9 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   if (name === "status") return status(rest);
   if (name === "maintenance") return maintain(rest);
   if (name === "identify") return identify(rest);
+  if (name === "update") return updateSlot(rest);
+  if (name === "slot") return slot(rest);
+  if (name === "setup") return setup(rest);
   if (name === "post") return post();
 
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
@@ -179,7 +190,13 @@ async function check({ config: path }: Options): Promise<number> {
   const config = load(path);
   if (!config) return BAD_CONFIG;
   const groups = config.groups.length;
-  return say(`${path}: good, ${groups} group${groups === 1 ? "" : "s"}\n`);
+  const { tables } = config.system;
+  const forBoards = tables.map((table) => `[${table}]`).join(", ");
+  const idle = tables.length > 0 && findCard().running === undefined;
+  return say(
+    `${path}: good, ${groups} group${groups === 1 ? "" : "s"}\n` +
+      (idle ? `${forBoards}: for a board that carpio's image runs; nothing acts on it here\n` : ""),
+  );
 }
 
 async function release({ config: path }: Options): Promise<number> {
@@ -266,6 +283,61 @@ async function askWithToken(
   const tokenFile = values["token-file"];
   const found = findToken(typeof tokenFile === "string" ? tokenFile : undefined, board, config);
   return tell(found.ok ? await ask(board, found) : found);
+}
+
+async function updateSlot(args: readonly string[]): Promise<number> {
+  const read = readArguments(args, { card: { type: "string" }, json: { type: "boolean", default: false } });
+  if (typeof read === "string") return refuse(`update: ${read}`);
+  const [file, extra] = read.positionals;
+  if (file === undefined) return refuse("update: found no FILE, wanted one, or - for standard input");
+  if (extra !== undefined) return refuse(`update: found ${extra} after FILE, wanted nothing`);
+  const { json, card, config } = read.values;
+  const unsigned = configThere(config)?.system.unsignedUpdates ?? false;
+  const done = await runUpdate(
+    { file, card: findCard(textOf(card)), unsigned, json: json === true },
+    {
+      write: (text) => void process.stdout.write(text),
+      writeError: (text) => void process.stderr.write(text),
+      isTerminal: process.stderr.isTTY === true,
+    },
+  );
+  return done ? DONE : FAILED;
+}
+
+async function slot(args: readonly string[]): Promise<number> {
+  const read = readArguments(args, { card: { type: "string" } });
+  if (typeof read === "string") return refuse(`slot: ${read}`);
+  const [wish, extra] = read.positionals;
+  const order = readSlotOrder(wish);
+  if (order === "wrong" || extra !== undefined) {
+    return refuse(`slot: found ${extra ?? wish}, wanted a, b, good or nothing`);
+  }
+  try {
+    return say(await orderSlot(order, findCard(textOf(read.values["card"]))));
+  } catch (error) {
+    return tell({ ok: false, why: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+/** A start goes on, whatever is wrong: it says so, and its exit status does not. */
+async function setup(args: readonly string[]): Promise<number> {
+  const text = { type: "string" } as const;
+  const read = readArguments(args, {
+    "dry-run": { type: "boolean", default: false },
+    root: text,
+    card: text,
+  });
+  if (typeof read === "string") return refuse(`setup: ${read}`);
+  const [extra] = read.positionals;
+  if (extra !== undefined) return refuse(`setup: found ${extra}, wanted nothing`);
+  const { config, root, card, "dry-run": dryRun } = read.values;
+  await setUp({
+    config: textOf(config) ?? defaultConfigPath(),
+    card: findCard(textOf(card)),
+    root: textOf(root) ?? "/",
+    dryRun: dryRun === true,
+  });
+  return DONE;
 }
 
 /** Carries a message to a webhook. The daemon runs it; nobody else has to know. */
@@ -397,6 +469,10 @@ function signalQueue(): Signals {
       return all.find((wish) => wish !== "SIGHUP") ?? "SIGHUP";
     },
   };
+}
+
+function textOf(value: string | boolean | undefined): string | undefined {
+  return typeof value === "string" ? value : undefined;
 }
 
 function say(text: string): number {

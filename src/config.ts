@@ -18,8 +18,10 @@ import { contradictions, oddities } from "./config/rules.js";
 import { type FileTable, type GroupTable, type Happening, type HookTable, TABLES } from "./config/schema.js";
 import { type ReadSecret, readKeys } from "./config/secrets.js";
 import { checkValues } from "./config/sketch.js";
+import { type SystemConfig, toSystem } from "./config/system.js";
+import { interfaceFaults } from "./config/system-rules.js";
 import { readText } from "./config/text-file.js";
-import { readToml } from "./config/toml.js";
+import { readToml, type Table } from "./config/toml.js";
 import { findLines, formatKey } from "./config/toml-lines.js";
 import { unknownKeys } from "./config/unknown-keys.js";
 import type { Address, Prefix } from "./wire/address.js";
@@ -33,6 +35,8 @@ export interface Config {
   readonly status: StatusConfig;
   readonly panel: PanelConfig;
   readonly hooks: readonly HookConfig[];
+  /** For a board's own system; a daemon on another computer leaves it alone. */
+  readonly system: SystemConfig;
 }
 
 /** One `[[carp]]` table: a vhid on an interface. */
@@ -117,12 +121,13 @@ export function parseConfig(text: string, options: ParseOptions): Parsed {
     ...wrongValues,
     ...wrongSecrets,
     ...contradictions(sketch),
+    ...interfaceFaults(sketch.network?.interface ?? []),
     ...repeats(sketch, lineOf),
   ];
   const problems = inFileOrder([...source.problems, ...faults.map(locate)]);
   const warnings = inFileOrder(oddities(sketch).map(locate));
   if (!file || problems.length > 0) return { ok: false, problems, warnings };
-  return { ok: true, config: toConfig(file, keys, options.hostname), warnings };
+  return { ok: true, config: toConfig(file, source.table, keys, options.hostname), warnings };
 }
 
 /** Reads a file and those it names; relative names start from the folder it is in. */
@@ -170,7 +175,7 @@ export function signatureOf({ key, addresses, compat }: GroupConfig): Signature 
   return { key, addresses: addresses.map(({ address }) => address), order, linkLocal, lladdr };
 }
 
-function toConfig(file: FileTable, keys: readonly Uint8Array[], hostname: string): Config {
+function toConfig(file: FileTable, written: Table, keys: readonly Uint8Array[], hostname: string): Config {
   const { listen, token_file: tokenFile, names, peers } = file.status;
   return {
     name: file.name ?? hostname,
@@ -180,6 +185,7 @@ function toConfig(file: FileTable, keys: readonly Uint8Array[], hostname: string
     status: { listen: listen === "off" ? undefined : listen, tokenFile, names, peers },
     panel: { driver: file.panel.driver, powerOff: file.panel.power_off || undefined },
     hooks: file.hook.map(toHook),
+    system: toSystem(file, file.name, written),
   };
 }
 

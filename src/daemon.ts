@@ -14,6 +14,7 @@ import type { Config, GroupConfig } from "./config.js";
 import { worthALamp } from "./diagnosis.js";
 import { createExamination } from "./examination.js";
 import { createFaults } from "./faults.js";
+import { openUpdates } from "./firmware/updates.js";
 import { createFrontPanel, type FrontPanel } from "./front-panel.js";
 import { createGroup, type Group, hasSuccessor, leaseSeconds, type RoleChange, settingsOf } from "./group.js";
 import { createGroups } from "./groups.js";
@@ -160,6 +161,7 @@ export async function startDaemon(
     drops,
     now: clock.now,
   });
+  const updates = openUpdates();
   const events: RoleChange[] = [];
   let config = initial;
   let board = boardName(config.board);
@@ -382,6 +384,7 @@ export async function startDaemon(
       identify: identify.begin,
       token: () => token,
       names: () => [config.name, hostname(), ...config.status.names],
+      updates,
     };
     server = keepStatusServer(listen, asked, (said) => {
       const wellSo = said === undefined || isAwaited(listen.host);

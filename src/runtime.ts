@@ -28,7 +28,8 @@ export interface Lock {
   release(): void;
 }
 
-const LOCK = "\0carpio";
+/** Of the daemon. */
+const LOCK = "carpio";
 const ANSWER_MS = 1_000;
 
 export function runtimeDirectory(): string {
@@ -37,17 +38,17 @@ export function runtimeDirectory(): string {
 }
 
 /** Takes the lock, or answers with the process that has it. */
-export function takeLock(): Promise<Lock | { readonly heldBy: string }> {
+export function takeLock(name = LOCK): Promise<Lock | { readonly heldBy: string }> {
   return new Promise((resolve, reject) => {
     const server = createServer((asker) => {
       asker.on("error", () => {});
       asker.end(String(process.pid));
     });
     server.once("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EADDRINUSE") holder().then((heldBy) => resolve({ heldBy }));
+      if (error.code === "EADDRINUSE") holder(name).then((heldBy) => resolve({ heldBy }));
       else reject(error);
     });
-    server.listen({ path: LOCK }, () => {
+    server.listen({ path: `\0${name}` }, () => {
       server.unref();
       resolve({ release: () => void server.close() });
     });
@@ -98,10 +99,10 @@ function draftFile(): string {
   return `${leftoverFile()}.new`;
 }
 
-function holder(): Promise<string> {
+function holder(name: string): Promise<string> {
   return new Promise((resolve) => {
     let pid = "";
-    const socket = connect({ path: LOCK });
+    const socket = connect({ path: `\0${name}` });
     // One that hangs does not answer, and holds it all the same.
     socket.setTimeout(ANSWER_MS, () => socket.destroy());
     socket.setEncoding("utf8").on("data", (text: string) => {

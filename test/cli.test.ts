@@ -32,6 +32,16 @@ function write(text: string): string {
   return file;
 }
 
+test("carpio check says which tables are for boards of an image alone", () => {
+  const file = write(`${GOOD_GROUP}[update]\nunsigned = true\n[network]\n`);
+  const { status, stdout } = carpio("check", "--config", file);
+  assert.equal(status, 0);
+  assert.equal(
+    stdout,
+    `${file}: good, 1 group\n[network], [update]: for a board that carpio's image runs; nothing acts on it here\n`,
+  );
+});
+
 const usages = [
   { args: [], says: /a command is wanted/ },
   { args: ["fly"], says: /there is no command fly/ },
@@ -49,6 +59,8 @@ const usages = [
     says: /identify: HOST: found http:\/\/left, wanted a name or an address/,
   },
   { args: ["maintenance", "on", "--token-file"], says: /maintenance: .*--token-file/ },
+  { args: ["update"], says: /update: found no FILE, wanted one, or - for standard input/ },
+  { args: ["slot", "c"], says: /slot: found c, wanted a, b, good or nothing/ },
   { args: ["post"], says: /post: wanted CARPIO_URL and CARPIO_JSON/ },
 ];
 for (const { args, says } of usages) {

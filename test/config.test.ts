@@ -210,7 +210,7 @@ rules("keys", [
     why: "an unknown table",
     toml: "\n[lamps]\n",
     says: [
-      "f:2: lamps: found a key that means nothing here, wanted one of name, board, carp, maintenance, status, panel, hook",
+      "f:2: lamps: found a key that means nothing here, wanted one of name, board, carp, maintenance, status, panel, hook, network, ssh, ntp, log, console, router, update",
     ],
   },
   {
@@ -221,7 +221,9 @@ rules("keys", [
   {
     why: "a name that slipped under a header",
     toml: `[status]\nname = "left"\n`,
-    says: ["f:2: status.name: found a key that means nothing here, wanted it above the first table"],
+    says: [
+      "f:2: status.name: found a key that means nothing here, wanted it above the first table or in [[network.interface]]",
+    ],
   },
   {
     why: "one that JavaScript knows",
@@ -236,7 +238,7 @@ rules("keys", [
     toml: '"a\\nb" = 1\n',
     says: [
       'f:1: "a\\nb": found a key that means nothing here, ' +
-        "wanted one of name, board, carp, maintenance, status, panel, hook",
+        "wanted one of name, board, carp, maintenance, status, panel, hook, network, ssh, ntp, log, console, router, update",
     ],
   },
   {
@@ -946,6 +948,117 @@ for (const { why, toml, says } of warnings) {
   test(`warning: ${why}`, () => assert.deepEqual(warningsOf(parse(toml)), says));
 }
 
+const card = (toml: string) => `[[network.interface]]\nname = "eth0"\n${toml}\n`;
+const KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOWoNcEJL8fC8QkEcxfOqE9HDuGoCFL9vHBjDGY1xBnI me";
+
+rules("a board's own system", [
+  {
+    why: "a VLAN on another",
+    toml: `${card("")}${card('vlan = 10\nparent = "eth0"').replace("eth0", "lan")}`,
+    says: [],
+  },
+  {
+    why: "a VLAN on nothing",
+    toml: card("vlan = 10"),
+    says: [
+      "f:3: network.interface[0].vlan: found 10 without parent, wanted parent: the interface that carries the VLAN",
+    ],
+  },
+  {
+    why: "a parent for nothing",
+    toml: card('parent = "eth1"'),
+    says: ['f:3: network.interface[0].parent: found "eth1" without vlan, wanted vlan: its number'],
+  },
+  {
+    why: "a VLAN on itself",
+    toml: card('vlan = 10\nparent = "eth0"'),
+    says: [
+      'f:4: network.interface[0].parent: found "eth0", which is a VLAN, wanted an interface with a cable',
+    ],
+  },
+  {
+    why: "a number that no VLAN has",
+    toml: card('vlan = 4095\nparent = "eth1"'),
+    says: ["f:3: network.interface[0].vlan: found 4095, wanted a whole number from 1 to 4094"],
+  },
+  {
+    why: "an interface twice",
+    toml: `${card("")}${card("")}`,
+    says: [
+      "f:5: network.interface[1].name: found eth0 again, as in network.interface[0].name on line 2, wanted each interface once",
+    ],
+  },
+  {
+    why: "a gateway out of reach",
+    toml: card('addresses = ["192.0.2.2/24"]\ngateways = ["192.0.3.1"]'),
+    says: [
+      'f:4: network.interface[0].gateways[0]: found "192.0.3.1", wanted one in the network of an address of this interface; DHCP brings its own',
+    ],
+  },
+  {
+    why: "a gateway of an interface without addresses",
+    toml: card('gateways = ["192.0.2.1"]'),
+    says: [
+      'f:3: network.interface[0].gateways[0]: found "192.0.2.1", wanted one in the network of an address of this interface; DHCP brings its own',
+    ],
+  },
+  { why: "a gateway by its link-local address", toml: card('gateways = ["fe80::1"]'), says: [] },
+  {
+    why: "a gateway at the edge of an odd network",
+    toml: card('addresses = ["10.0.3.1/22"]\ngateways = ["10.0.0.1"]'),
+    says: [],
+  },
+  {
+    why: "several keys on a line each",
+    toml: `[ssh]\nkey = """\n${KEY}\n\n# another\n${KEY}2\n"""\n`,
+    says: [],
+  },
+  {
+    why: "a private key, which it does not show",
+    toml: '[ssh]\nkey = "-----BEGIN OPENSSH PRIVATE KEY-----"\n',
+    says: ["f:2: ssh.key: found 35 bytes, wanted the public key, from the .pub file: this one is private"],
+  },
+  {
+    why: "an empty key",
+    toml: '[ssh]\nkey = ""\n',
+    says: [
+      "f:2: ssh.key: found an empty text, wanted the line of a .pub file, such as ssh-ed25519 AAAA… somebody",
+    ],
+  },
+  {
+    why: "a server that would be an option",
+    toml: '[ntp]\nservers = ["-x"]\n',
+    says: ['f:2: ntp.servers[0]: found "-x", wanted the name or the address of a server'],
+  },
+  { why: "a syslog server by its name alone", toml: '[log]\nremote = "logs.example.org"\n', says: [] },
+  {
+    why: "a syslog server with a wrong port",
+    toml: '[log]\nremote = "192.0.2.9:99999"\n',
+    says: [
+      'f:2: log.remote: found "192.0.2.9:99999", wanted a name or an address, with or without :PORT, such as 192.0.2.9:514',
+    ],
+  },
+  {
+    why: "a host name with a dot",
+    toml: '[network]\nhostname = "left.example.org"\n',
+    says: [
+      'f:2: network.hostname: found "left.example.org", wanted a host name without dots, such as "left": 1 to 63 letters, digits and hyphens',
+    ],
+  },
+  {
+    why: "a key that belongs to an interface",
+    toml: "[network]\ndhcp = true\n",
+    says: ["f:2: network.dhcp: found a key that means nothing here, wanted it in [[network.interface]]"],
+  },
+  {
+    why: "one bracket instead of two",
+    toml: '[network.interface]\nname = "eth0"\n',
+    says: [
+      "f:1: network.interface: found a table, wanted [[network.interface]], with two brackets, for each interface",
+    ],
+  },
+]);
+
 const address = (text: string) => parseAddress(text) ?? assert.fail(text);
 const leftGroup: GroupConfig = {
   vhid: 7,
@@ -981,6 +1094,38 @@ const left: Config = {
     peers: ["http://192.0.2.3:8080"],
   },
   panel: { driver: "onoff", powerOff: "poweroff" },
+  system: {
+    tables: ["network", "ssh", "ntp", "log", "console", "router", "update"],
+    hostname: "left",
+    dns: [address("192.0.2.53")],
+    interfaces: [
+      {
+        name: "eth0",
+        dhcp: false,
+        addresses: [
+          { address: address("192.0.2.2"), length: 24 },
+          { address: address("2001:db8::2"), length: 64 },
+        ],
+        gateways: [address("192.0.2.254"), address("fe80::1")],
+        mtu: 1500,
+        vlan: undefined,
+      },
+      {
+        name: "lan",
+        dhcp: true,
+        addresses: [],
+        gateways: [],
+        mtu: undefined,
+        vlan: { id: 10, parent: "eth0" },
+      },
+    ],
+    sshKeys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOWoNcEJL8fC8QkEcxfOqE9HDuGoCFL9vHBjDGY1xBnI somebody"],
+    ntpServers: ["192.0.2.123", "pool.ntp.org"],
+    remoteLog: { host: "192.0.2.9", port: 514 },
+    serial: "log",
+    router: { ipv4: true, ipv6: true, nftables: "nftables.conf" },
+    unsignedUpdates: true,
+  },
   hooks: [
     { call: { run: ["/usr/local/bin/notify", "operators"] }, on: HAPPENINGS, timeoutSeconds: 10 },
     {
@@ -1011,7 +1156,19 @@ test("what is not written has the defaults of the example", () => {
   const config = configOf(parse(group({ addresses: both })));
   const status = { ...left.status, tokenFile: undefined, names: [], peers: [] };
   const panel = { ...left.panel, driver: undefined };
-  assert.deepEqual(config, { ...left, name: "box", status, panel, hooks: [] });
+  const system = {
+    tables: [],
+    hostname: undefined,
+    dns: [],
+    interfaces: [],
+    sshKeys: [],
+    ntpServers: [],
+    remoteLog: undefined,
+    serial: "log",
+    router: { ipv4: false, ipv6: false, nftables: undefined },
+    unsignedUpdates: false,
+  };
+  assert.deepEqual(config, { ...left, name: "box", status, panel, hooks: [], system });
 });
 
 test("several problems at once, in the order of the file", () => {
@@ -1290,8 +1447,10 @@ const anyConfig = fc
     driver: fc.constantFrom(undefined, ...DRIVERS),
     powerOff: fc.option(fc.stringMatching(/^[ -~]{1,40}$/), { nil: undefined }),
     hooks: fc.array(anyHook, { maxLength: 3 }),
+    unsignedUpdates: fc.boolean(),
+    serial: fc.constantFrom("log" as const, "shell" as const),
   })
-  .map(({ name, groups, raised, port, hooks, ...panel }): Config => {
+  .map(({ name, groups, raised, port, hooks, unsignedUpdates, serial, ...panel }): Config => {
     const listen = port === undefined ? undefined : { host: "::1", port };
     return {
       name,
@@ -1306,6 +1465,7 @@ const anyConfig = fc
       },
       panel,
       hooks,
+      system: { ...left.system, unsignedUpdates, serial },
     };
   });
 
@@ -1333,7 +1493,7 @@ function groupFrom(from: Ingredients, i: number): GroupConfig {
   };
 }
 
-function write({ name, board, groups, maintenance, status, panel, hooks }: Config): string {
+function write({ name, board, groups, maintenance, status, panel, hooks, system }: Config): string {
   const { listen, tokenFile } = status;
   return stringify({
     name,
@@ -1364,7 +1524,32 @@ function write({ name, board, groups, maintenance, status, panel, hooks }: Confi
       ...(panel.driver === undefined ? {} : { driver: panel.driver }),
     },
     hook: hooks.map(({ call, on, timeoutSeconds }) => ({ ...call, on, timeout_seconds: timeoutSeconds })),
+    ...writeSystem(system),
   });
+}
+
+function writeSystem({ hostname, dns, interfaces, router, ...system }: Config["system"]) {
+  const { host, port } = system.remoteLog ?? {};
+  return {
+    network: {
+      hostname,
+      dns: dns.map(formatAddress),
+      interface: interfaces.map(({ name, dhcp, addresses, gateways, mtu, vlan }) => ({
+        name,
+        dhcp,
+        addresses: addresses.map(formatPrefix),
+        gateways: gateways.map(formatAddress),
+        ...(mtu === undefined ? {} : { mtu }),
+        ...(vlan === undefined ? {} : { vlan: vlan.id, parent: vlan.parent }),
+      })),
+    },
+    ssh: { key: system.sshKeys.join("\n") },
+    ntp: { servers: system.ntpServers },
+    log: { remote: `${host}:${port}` },
+    console: { serial: system.serial },
+    router,
+    update: { unsigned: system.unsignedUpdates },
+  };
 }
 
 test("what is written is read back, whatever it is", () => {

@@ -39,6 +39,13 @@ const layers: readonly { of: string; imports: readonly string[]; why: string }[]
     imports: ["panel/", "status/snapshot.ts", "board.ts", "log.ts", "linux/dead-man.ts", "node:", "onoff"],
     why: "lamps see only snapshots",
   },
+  { of: "firmware/boot-record.ts", imports: [], why: "a shell script has the same rules" },
+  { of: "firmware/payload.ts", imports: ["node:crypto"], why: "what a payload is, its bytes say" },
+  {
+    of: "firmware/plan.ts",
+    imports: ["firmware/lease-script.ts", "config/system.ts", "wire/"],
+    why: "a plan is shown before it is done",
+  },
   { of: "", imports: ["*"], why: "the rest puts these together" },
 ];
 

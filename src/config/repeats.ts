@@ -30,9 +30,15 @@ export function repeats(sketch: Sketch, lineOf: LineOf): Fault[] {
         : [{ id: `${name} of hook ${i}`, path, shown: name, wanted: "each once" }];
     }),
   );
+  const interfaces = (sketch.network?.interface ?? []).flatMap((each, i): Entry[] => {
+    const path = ["network", "interface", i, "name"];
+    return each?.name === undefined
+      ? []
+      : [{ id: `interface ${each.name}`, path, shown: each.name, wanted: "each interface once" }];
+  });
   const first = new Map<string, KeyPath>();
   const ofGroups = groups.flatMap((group, i) => (group ? entriesOf(group, ["carp", i]) : []));
-  const entries = [...ofGroups, ...urls, ...happenings];
+  const entries = [...ofGroups, ...urls, ...happenings, ...interfaces];
   return entries.flatMap(({ id, path, shown, wanted }) => {
     const before = first.get(id);
     if (!before) first.set(id, path);

@@ -29,6 +29,7 @@ import {
   readPeer,
   readPrefix,
 } from "./notation.js";
+import { SYSTEM_TABLES, systemEntries } from "./system-schema.js";
 import type { Tables } from "./unknown-keys.js";
 import { alternatives } from "./values.js";
 
@@ -111,6 +112,7 @@ const fileEntries = {
     ),
     [],
   ),
+  ...systemEntries,
 };
 
 export const fileTable = table(fileEntries);
@@ -127,4 +129,5 @@ export const TABLES: Tables = {
   status: Object.keys(statusEntries),
   panel: Object.keys(panelEntries),
   hook: Object.keys(hookEntries),
+  ...SYSTEM_TABLES,
 };

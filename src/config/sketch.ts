@@ -6,16 +6,18 @@ import * as v from "valibot";
 import type { Address, Prefix } from "../wire/address.js";
 import type { Fault } from "./problem.js";
 import { type FileTable, fileTable, type GroupTable, type Happening, type HookTable } from "./schema.js";
+import type { InterfaceSketch } from "./system-rules.js";
 import type { Table } from "./toml.js";
 import type { KeyPath } from "./toml-lines.js";
 import { describe, describeSecret } from "./values.js";
 
 /** What can be relied on while other values are wrong: those are `undefined` here. */
-export type Sketch = Partial<Omit<FileTable, "carp" | "hook" | "maintenance" | "status">> & {
+export type Sketch = Partial<Omit<FileTable, "carp" | "hook" | "maintenance" | "network" | "status">> & {
   readonly carp?: readonly (GroupSketch | undefined)[];
   readonly maintenance?: Partial<FileTable["maintenance"]>;
   readonly status?: StatusSketch;
   readonly hook?: readonly (HookSketch | undefined)[];
+  readonly network?: { readonly interface?: readonly (InterfaceSketch | undefined)[] };
 };
 
 export type HookSketch = Partial<Omit<HookTable, "run" | "on">> & {

@@ -10,7 +10,7 @@ import type { KeyPath } from "./toml-lines.js";
 export type Tables = { readonly [header: string]: readonly string[] };
 
 /** Headers with two brackets. */
-const LISTS = ["carp", "hook"];
+const LISTS = ["carp", "hook", "network.interface"];
 
 export function unknownKeys(value: unknown, tables: Tables, path: KeyPath = []): Fault[] {
   if (Array.isArray(value)) return value.flatMap((item, i) => unknownKeys(item, tables, [...path, i]));

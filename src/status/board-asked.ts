@@ -2,6 +2,7 @@
  * The board, as far as HTTP may ask something of it.
  */
 import type { IdentifySnapshot, MaintenanceSnapshot, Snapshot } from "./snapshot.js";
+import type { Updates } from "./update.js";
 
 export interface Board {
   /** Resolves when a snapshot can be taken that waits for nothing. */
@@ -15,4 +16,6 @@ export interface Board {
   readonly token: () => string | undefined;
   /** What the board is called, beside its addresses. */
   readonly names: () => readonly string[];
+  /** `undefined` where there are no slots to update. */
+  readonly updates: Updates | undefined;
 }

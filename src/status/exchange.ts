@@ -4,11 +4,13 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Board } from "./board-asked.js";
+import type { Inflow } from "./inflow.js";
 import { type Petition, type Refusal, refuse, refuseReader } from "./permission.js";
 import { type Answer, json, jsonError, jsonLine, methodsOf, type Route, type Wish } from "./route.js";
 import { findRoute, routes } from "./routes.js";
 import type { Stream } from "./stream.js";
 import type { Turns } from "./turns.js";
+import { refuseUpdate, showUpdate, takeUpdate, UPDATE_SILENCE_MS } from "./update.js";
 import type { Views } from "./view.js";
 
 /** What all exchanges of a server share. */
@@ -17,7 +19,11 @@ export interface Shared {
   readonly views: Views;
   readonly stream: Stream;
   readonly turns: Turns;
+  readonly inflow: Inflow;
 }
+
+/** A request is small, and a client that has one has it at hand. */
+export const REQUEST_MS = 5_000;
 
 const MOST_BODY_BYTES = 4 << 10;
 /** What is so now may be otherwise a moment later; and no page from elsewhere has any use for it. */
@@ -47,8 +53,12 @@ export async function answer(
   const refusal = refusalOf(request, route, shared.board);
   if (refusal) return refuseAs(response, jsonError(refusal.status, refusal.error));
 
+  if ("takes" in route && method === "POST") return take(request, response, shared);
+  const late = setTimeout(() => request.destroy(), REQUEST_MS);
+  request.once("close", () => clearTimeout(late));
   if ("changes" in route) return change(request, response, route.changes, shared.board);
   request.resume();
+  if ("takes" in route) return send(response, showUpdate(shared.board.updates));
   if ("streams" in route) return shared.stream.add(response);
   const view = await shared.views.next();
   await shared.turns.next();
@@ -59,7 +69,29 @@ function refusalOf(request: IncomingMessage, route: Route, board: Board): Refusa
   const { remoteAddress, localAddress } = request.socket;
   const { host, origin, authorization, "content-type": contentType } = request.headers;
   const petition: Petition = { remoteAddress, localAddress, host, origin, authorization, contentType };
-  return ("changes" in route ? refuse : refuseReader)(petition, board.token(), board.names());
+  if ("changes" in route) return refuse(petition, board.token(), board.names());
+  if ("takes" in route && request.method === "POST") {
+    return refuse(petition, board.token(), board.names(), "application/octet-stream");
+  }
+  return refuseReader(petition, board.token(), board.names());
+}
+
+/** Long, and at the pace of the card: the only body that is not read at once. */
+async function take(request: IncomingMessage, response: ServerResponse, shared: Shared): Promise<void> {
+  const { updates } = shared.board;
+  const refused = refuseUpdate(request, updates);
+  if (refused || !updates) return refuseAs(response, refused ?? showUpdate(updates));
+  const { socket } = request;
+  shared.inflow.open(socket);
+  socket.setTimeout(UPDATE_SILENCE_MS);
+  response.setHeader("connection", "close");
+  welcome(request, response);
+  send(response, await takeUpdate(request, updates));
+}
+
+/** Some clients ask before they send much. */
+function welcome({ headers }: IncomingMessage, response: ServerResponse): void {
+  if (headers.expect !== undefined) response.writeContinue();
 }
 
 async function change(
@@ -68,6 +100,7 @@ async function change(
   read: (body: string) => Wish,
   board: Board,
 ): Promise<void> {
+  welcome(request, response);
   const body = await readBody(request);
   if (body === undefined) {
     return refuseAs(

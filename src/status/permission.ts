@@ -26,15 +26,19 @@ export interface Refusal {
   readonly error: string;
 }
 
+/** What a body may be. No page sends either to another host without asking first. */
+export type BodyType = "application/json" | "application/octet-stream";
+
 /** `undefined`: it may. `names` are what this board is called. */
 export function refuse(
   petition: Petition,
   token: string | undefined,
   names: readonly string[],
+  wanted: BodyType = "application/json",
 ): Refusal | undefined {
   const { host = "", origin, contentType = "" } = petition;
-  if (!/^application\/json\b/.test(contentType)) {
-    return { status: 415, error: `content-type: found ${contentType || "none"}, wanted application/json` };
+  if (contentType.split(";", 1)[0]?.trim() !== wanted) {
+    return { status: 415, error: `content-type: found ${contentType || "none"}, wanted ${wanted}` };
   }
   const said = saidToken(petition);
   // No page has it, wherever it comes from.

@@ -27,7 +27,9 @@ export type Route =
   /** Views, one after the other. GET alone. */
   | { readonly streams: "views" }
   /** What its body wishes. POST. */
-  | { readonly changes: (body: string) => Wish };
+  | { readonly changes: (body: string) => Wish }
+  /** A payload for a slot. POST; and GET, to ask how far it is. */
+  | { readonly takes: "payload" };
 
 /** What a body asks of the board, answered in JSON; or a sentence about what is wrong with it. */
 export type Wish = string | ((board: Board) => Promise<unknown>);
@@ -47,5 +49,6 @@ export function jsonLine(value: unknown): string {
 
 export function methodsOf(route: Route): readonly string[] {
   if ("reads" in route) return ["GET", "HEAD"];
+  if ("takes" in route) return ["GET", "POST"];
   return "streams" in route ? ["GET"] : ["POST"];
 }

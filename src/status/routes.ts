@@ -21,6 +21,7 @@ export const routes: { readonly [path: string]: Route } = {
   "/events": { streams: "views" },
   "/maintenance": { changes: readMaintenance },
   "/identify": { changes: readIdentify },
+  "/update": { takes: "payload" },
 };
 
 /** Names such as `toString` are no paths of ours. */

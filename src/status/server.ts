@@ -2,10 +2,10 @@
  * Listens, and keeps listening. Bounded in time and size, so that a slow or
  * rude client costs the protocol nothing; what is answered is for exchange.ts.
  */
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Board } from "./board-asked.js";
 import { createConnections } from "./connections.js";
-import { answer } from "./exchange.js";
+import { answer, REQUEST_MS } from "./exchange.js";
 import { createInflow } from "./inflow.js";
 import { createStream } from "./stream.js";
 import { createTurns } from "./turns.js";
@@ -24,7 +24,6 @@ export interface StatusServer {
   close(): void;
 }
 
-const REQUEST_MS = 5_000;
 /** How often requests that take too long are looked for. */
 const CHECK_MS = 1_000;
 const HEADER_BYTES = 8 << 10;
@@ -76,15 +75,19 @@ export function openStatusServer(listen: Listen, board: Board): Promise<StatusSe
   const connections = createConnections();
   const inflow = createInflow();
   const limits = {
-    requestTimeout: REQUEST_MS,
+    // How long a body may take depends on what it is for, which exchange.ts knows.
+    requestTimeout: 0,
     headersTimeout: REQUEST_MS,
     connectionsCheckingInterval: CHECK_MS,
     maxHeaderSize: HEADER_BYTES,
   };
-  const server = createServer(limits, (request, response) => {
+  const serve = (request: IncomingMessage, response: ServerResponse): void => {
     inflow.begin(request.socket);
-    answer(request, response, { board, views, stream, turns }).catch(() => response.destroy());
-  });
+    answer(request, response, { board, views, stream, turns, inflow }).catch(() => response.destroy());
+  };
+  const server = createServer(limits, serve);
+  // Whoever asks first whether a body is welcome hears why it is not.
+  server.on("checkContinue", serve);
   server.timeout = REQUEST_MS;
   server.prependListener("connection", connections.admit);
   server.on("connection", inflow.restrain);

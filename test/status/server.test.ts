@@ -24,7 +24,7 @@ before(async () => {
 after(() => server.close());
 
 const JSON_TYPE = "application/json; charset=utf-8";
-const PATHS = "/, /status, /metrics, /healthz, /schema.json, /events, /maintenance, /identify";
+const PATHS = "/, /status, /metrics, /healthz, /schema.json, /events, /maintenance, /identify, /update";
 const READ = "GET, HEAD, OPTIONS";
 const found = { error: (path: string) => `there is no ${path}; try ${PATHS}` };
 
@@ -46,6 +46,9 @@ const rows: { ask: string; status: number; type?: string; allow?: string; error?
   { ask: "HEAD /events", status: 405, allow: "GET, OPTIONS" },
   { ask: "GET /maintenance", status: 405, allow: "POST, OPTIONS", error: "/maintenance answers POST, not GET" },
   { ask: "GET /identify", status: 405, allow: "POST, OPTIONS", error: "/identify answers POST, not GET" },
+  { ask: "OPTIONS /update", status: 204, allow: "GET, POST, OPTIONS" },
+  { ask: "DELETE /update", status: 405, allow: "GET, POST, OPTIONS", error: "/update answers GET and POST, not DELETE" },
+  { ask: "GET /update", status: 404, error: "this computer has no slots: it was not started from a card of carpio's" },
   { ask: "GET /nosuch", status: 404, error: found.error("/nosuch") },
   { ask: "GET /toString", status: 404, error: found.error("/toString") },
   { ask: "DELETE /__proto__", status: 404, error: found.error("/__proto__") },

@@ -1,0 +1,164 @@
+/**
+ * From an image to a card. Called by `scripts/flash`, which says how; the parts
+ * are in `scripts/flashing`. Nothing is opened for writing before everything
+ * was looked at and somebody has said yes.
+ */
+import { execFileSync } from "node:child_process";
+import { existsSync, type Stats, statSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline/promises";
+import { parseArgs } from "node:util";
+import { describeProblem, readConfig } from "../src/config.js";
+import { forgetCached, openCard, putFile, readBack, showPartitions, writeCard } from "./flashing/card.js";
+import { type Disc, describeDisc, inWords, LSBLK, readDisc, refusal } from "./flashing/disc.js";
+import { fatOffset, type Measure, measure, readImage } from "./flashing/image.js";
+
+const [DONE, FAILED, USAGE, BAD_CONFIG] = [0, 1, 64, 78];
+const dist = join(import.meta.dirname, "../../dist");
+const USUAL_IMAGES = ["carpio-raspberrypi.img.zst", "carpio-raspberrypi.img"].map((name) => join(dist, name));
+const CONFIG_NAME = "carpio.toml";
+
+interface Options {
+  readonly device: string;
+  readonly image: string;
+  readonly config: string | undefined;
+  readonly yes: boolean;
+  readonly fixedDisc: boolean;
+}
+
+/** What is written to. */
+interface Target {
+  readonly path: string;
+  readonly isDevice: boolean;
+  /** What would be lost, for people. */
+  readonly shown: string;
+  /** What somebody types to go on. */
+  readonly word: string;
+}
+
+process.exit(await flash(process.argv.slice(2)));
+
+async function flash(args: readonly string[]): Promise<number> {
+  const options = readOptions(args);
+  if (typeof options === "string") return complain(`${options}; scripts/flash --help says how`, USAGE);
+  const { config, image } = options;
+  if (config !== undefined && !isGoodConfig(config)) return BAD_CONFIG;
+  try {
+    console.log(`reads ${image}`);
+    const measured = await measure(image);
+    const target = findTarget(options, measured);
+    if (typeof target === "string") return complain(target, FAILED);
+    if (!(await isAgreed(target, options))) return complain("nothing was written", FAILED);
+    await write(target, measured, options);
+    return DONE;
+  } catch (error) {
+    return complain(inSentence(error), FAILED);
+  }
+}
+
+async function write({ path, isDevice }: Target, measured: Measure, { image, config }: Options) {
+  const { bytes, sha256, head } = measured;
+  {
+    await using card = await openCard(path, isDevice);
+    await writeCard(card, readImage(image), progress("writes", bytes));
+    if (isDevice) await forgetCached(path);
+    const found = await readBack(card, bytes, progress("reads back", bytes));
+    if (found !== sha256)
+      throw new Error(`${path}: what was read back is not what was written: another card`);
+  }
+  if (config !== undefined) {
+    const offset = fatOffset(head);
+    if (offset === undefined) throw new Error(`${image}: found no FAT partition for ${CONFIG_NAME}`);
+    await putFile(path, offset, config, CONFIG_NAME);
+    console.log(`${config} is on it as ${CONFIG_NAME}`);
+  }
+  if (isDevice) await showPartitions(path);
+  console.log(`${path}: written and verified, ${inWords(bytes)}, sha256 ${sha256}`);
+}
+
+function readOptions(args: readonly string[]): Options | string {
+  try {
+    const flag = { type: "boolean", default: false } as const;
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { config: { type: "string" }, yes: flag, "fixed-disc": flag },
+    });
+    const [device, named, extra] = positionals;
+    if (device === undefined) return "found no DEVICE, wanted one such as /dev/sdb";
+    if (extra !== undefined) return `found ${extra} after DEVICE and IMAGE, wanted nothing`;
+    const image = named ?? USUAL_IMAGES.find((path) => existsSync(path));
+    if (image === undefined) return `found neither IMAGE nor ${USUAL_IMAGES[0]}; scripts/image makes it`;
+    if (!/\.img(\.zst)?$/.test(image)) return `IMAGE: found ${image}, wanted a .img or a .img.zst`;
+    const { config, yes, "fixed-disc": fixedDisc } = values;
+    return { device, image, config, yes, fixedDisc };
+  } catch (error) {
+    return inSentence(error);
+  }
+}
+
+/** As `carpio check` has it. */
+function isGoodConfig(path: string): boolean {
+  const parsed = readConfig(path);
+  const problems = parsed.ok ? [] : parsed.problems;
+  for (const warning of parsed.warnings) console.error(`warning: ${describeProblem(path, warning)}`);
+  for (const problem of problems) console.error(describeProblem(path, problem));
+  return parsed.ok;
+}
+
+/** What is to be written to, or why it is not. */
+function findTarget({ device: path, fixedDisc }: Options, { bytes }: Measure): Target | string {
+  const found: Stats | undefined = statSync(path, { throwIfNoEntry: false });
+  if (found?.isBlockDevice()) {
+    const disc = askLsblk(path);
+    if (!disc) return `lsblk knows no ${path}`;
+    const why = refusal(disc, { imageBytes: bytes, fixedDisc });
+    return why ?? { path, isDevice: true, shown: describeDisc(disc), word: disc.name };
+  }
+  if (path.startsWith("/dev/"))
+    return `${path}: ${found ? "no disc" : "there is no such device"}; lsblk shows all`;
+  if (found && !found.isFile()) return `${path}: found neither a disc nor a file`;
+  const size = found ? `a file of ${inWords(found.size)}` : "a new file";
+  return { path, isDevice: false, shown: `${path}: ${size}`, word: "yes" };
+}
+
+function askLsblk(path: string): Disc | undefined {
+  return readDisc(execFileSync("lsblk", [...LSBLK, path], { encoding: "utf8" }));
+}
+
+async function isAgreed({ shown, word }: Target, { yes }: Options): Promise<boolean> {
+  console.log(`\n${shown}\n`);
+  if (yes) return true;
+  const lines = createInterface({ input: process.stdin, output: process.stdout });
+  const closed = new Promise<string>((resolve) => lines.once("close", () => resolve("")));
+  const question = `Everything on it will be lost. Type ${word} to write to it: `;
+  const answer = await Promise.race([lines.question(question), closed]);
+  lines.close();
+  return answer.trim() === word;
+}
+
+/** On a terminal one line that grows; elsewhere a line now and then. */
+function progress(doing: string, bytes: number): (sofar: number) => void {
+  let last = -1;
+  const step = process.stdout.isTTY ? 1 : 25;
+  return (sofar) => {
+    const percent = Math.floor((100 * sofar) / bytes / step) * step;
+    if (percent === last) return;
+    last = percent;
+    const line = `${doing} ${percent} % of ${inWords(bytes)}`;
+    process.stdout.write(process.stdout.isTTY && percent < 100 ? `${line}\r` : `${line}\n`);
+  };
+}
+
+/** What the system says of a card needs a hint now and then. */
+function inSentence(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === "EACCES") return `${message}: as root, such as \`sudo scripts/flash\``;
+  if (code === "EBUSY") return `${message}: somebody uses it`;
+  return error instanceof Error ? message : String(error);
+}
+
+function complain(said: string, status: number): number {
+  console.error(`flash: ${said}`);
+  return status;
+}

@@ -1,0 +1,41 @@
+/**
+ * What udhcpc runs when a lease comes, is renewed or ends. The usual script takes
+ * all addresses off first, and with them a floating one; this one touches its own
+ * alone. Static servers for names come first, and every interface may bring some.
+ */
+export const LEASE_SCRIPT = `#!/bin/sh
+# Written by \`carpio setup\`. Debian's busybox prefers its own ip to the real one.
+run=\${CARPIO_RUN:-/run/carpio}
+lease=$run/lease-$interface
+names=$run/dns-$interface
+
+forget() {
+  [ -e "$lease" ] && /sbin/ip address delete "$(cat "$lease")" dev "$interface"
+  rm -f "$lease" "$names"
+}
+
+tell() {
+  cat "$run/resolv-static" "$run"/dns-* >"$run/resolv.new" 2>/dev/null
+  mv "$run/resolv.new" "$run/resolv.conf"
+}
+
+case "$1" in
+  bound | renew)
+    [ "$(cat "$lease" 2>/dev/null)" = "$ip/$mask" ] || forget
+    /sbin/ip address replace "$ip/$mask" broadcast + dev "$interface"
+    echo "$ip/$mask" >"$lease"
+    metric=$(cat "/sys/class/net/$interface/ifindex")
+    for gateway in $router; do
+      /sbin/ip route replace default via "$gateway" dev "$interface" metric "$metric"
+    done
+    : >"$names"
+    [ -z "$domain" ] || echo "search $domain" >>"$names"
+    for server in $dns; do echo "nameserver $server" >>"$names"; done
+    tell
+    ;;
+  deconfig)
+    forget
+    tell
+    ;;
+esac
+`;

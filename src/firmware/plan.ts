@@ -1,0 +1,238 @@
+/**
+ * What a board's own system does at its start, from what it was told: pure, so
+ * that it can be shown before it is done, and tried in tables. Doing it is for
+ * setup.ts.
+ *
+ * A plan has stages. What fails in one ends that stage alone, and is told of.
+ * Then come services, which the first process starts, and starts again when they end.
+ */
+import type { InterfaceConfig, SystemConfig } from "../config/system.js";
+import { formatAddress, formatPrefix } from "../wire/address.js";
+import { LEASE_SCRIPT } from "./lease-script.js";
+
+export type Step =
+  | { readonly write: string; readonly text: string; readonly mode?: number }
+  | { readonly run: readonly string[]; readonly input?: string }
+  /** A file that a command makes once, and the card keeps. */
+  | { readonly keep: string; readonly at: string; readonly make: readonly string[] };
+
+export interface Stage {
+  readonly about: string;
+  readonly steps: readonly Step[];
+}
+
+export interface Service {
+  readonly name: string;
+  readonly argv: readonly string[];
+}
+
+export interface Plan {
+  readonly stages: readonly Stage[];
+  readonly services: readonly Service[];
+  /** What was asked for and cannot be. */
+  readonly problems: readonly string[];
+}
+
+/** What there is on the board. */
+export interface Machine {
+  /** Interfaces with a cable, the first one first. */
+  readonly interfaces: readonly string[];
+  /** Tells boards apart whose owners gave them no name: the end of a MAC. */
+  readonly suffix: string;
+  /** The text of `router.nftables`, or why there is none. */
+  readonly rules: { readonly text: string } | { readonly found: string } | undefined;
+  /** `undefined` where there are no slots to update. */
+  readonly updates: { readonly config: string } | undefined;
+}
+
+/** Files that the system may write; the rest of it is read-only. */
+export const RUN = "/run/carpio";
+/** Between the daemon and the service that writes slots: in one a payload goes, from the other comes how far it is. */
+export const PAYLOADS = "update.in";
+export const PROGRESS = "update.out";
+const RULES = `${RUN}/nftables.conf`;
+const LEASE = `${RUN}/lease.sh`;
+const SSH = `${RUN}/ssh`;
+/** Debian's busybox has an ip of its own, which knows less. */
+const IP = ["/sbin/ip", "-force", "-batch", "-"];
+const EXECUTABLE = 0o755;
+const PRIVATE = 0o600;
+
+/** `carried` are the interfaces of groups: they are up even when nobody says more of them. */
+export function planSystem(system: SystemConfig, carried: readonly string[], machine: Machine): Plan {
+  const { wanted, problems } = interfacesOf(system, machine);
+  const named = wanted.flatMap(({ name, vlan }) => (vlan ? [name, vlan.parent] : [name]));
+  const bare = [...new Set(carried)].filter(
+    (name) => machine.interfaces.includes(name) && !named.includes(name),
+  );
+  const hostname = system.hostname ?? `carpio-${machine.suffix}`;
+  return {
+    stages: [
+      { about: "host name", steps: [{ write: "/proc/sys/kernel/hostname", text: `${hostname}\n` }] },
+      namesStage(system),
+      ...routerStages(system, machine),
+      { about: "lo", steps: [ipBatch(["link set dev lo up"])] },
+      { about: "leases", steps: [{ write: LEASE, text: LEASE_SCRIPT, mode: EXECUTABLE }] },
+      ...wanted.map((each) => interfaceStage(each, system)),
+      ...bare.map((name) => ({ about: name, steps: [ipBatch([`link set dev ${name} up`])] })),
+      ...sshStages(system),
+      ...(machine.updates ? [{ about: "updates", steps: [makePipes] }] : []),
+    ],
+    services: [
+      ...wanted.filter(({ dhcp }) => dhcp).map((each) => leaseService(each, hostname)),
+      ...servicesOf(system),
+      ...(machine.updates ? [updateService(machine.updates.config)] : []),
+    ],
+    problems,
+  };
+}
+
+/** What `--dry-run` prints. */
+export function describePlan({ stages, services, problems }: Plan): string {
+  const indented = (text: string) => text.trimEnd().replace(/^/gm, "    ");
+  const ofStep = (step: Step): string => {
+    if ("write" in step) return `  write ${step.write}\n${indented(step.text)}`;
+    if ("keep" in step) return `  keep ${step.keep} as ${step.at}, made by ${step.make.join(" ")}`;
+    return [`  run ${step.run.join(" ")}`, ...(step.input ? [indented(step.input)] : [])].join("\n");
+  };
+  const lines = [
+    ...problems.map((problem) => `problem: ${problem}`),
+    ...stages.flatMap(({ about, steps }) => [about, ...steps.map(ofStep)]),
+    ...services.map(({ name, argv }) => `service ${name}: ${argv.join(" ")}`),
+  ];
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+/** Those that are there, each VLAN after what carries it. A board that has none of them must still be found. */
+function interfacesOf(system: SystemConfig, { interfaces }: Machine) {
+  const shown = interfaces.length > 0 ? interfaces.join(", ") : "none";
+  const isThere = ({ name, vlan }: InterfaceConfig) => interfaces.includes(vlan?.parent ?? name);
+  const problems = system.interfaces.flatMap((each, i) => {
+    const { name, vlan } = each;
+    const missing = vlan?.parent ?? name;
+    const key = `network.interface[${i}].${vlan ? "parent" : "name"}`;
+    return isThere(each) ? [] : [`${key}: found no ${missing} on this board, wanted one of ${shown}`];
+  });
+  const wanted = system.interfaces
+    .filter(isThere)
+    .toSorted((a, b) => Number(a.vlan !== undefined) - Number(b.vlan !== undefined));
+  const [first] = interfaces;
+  if (wanted.length > 0) return { wanted, problems };
+  if (first === undefined)
+    return { wanted, problems: [...problems, "found no Ethernet interface, wanted one"] };
+  return { wanted: [byLease(first)], problems };
+}
+
+function byLease(name: string): InterfaceConfig {
+  return { name, dhcp: true, addresses: [], gateways: [], mtu: undefined, vlan: undefined };
+}
+
+function interfaceStage(wanted: InterfaceConfig, { router }: SystemConfig): Stage {
+  const { name, dhcp, addresses, gateways, mtu, vlan } = wanted;
+  const commands = [
+    ...(vlan ? [`link set dev ${vlan.parent} up`] : []),
+    ...(vlan ? [`link add link ${vlan.parent} name ${name} type vlan id ${vlan.id}`] : []),
+    ...(mtu === undefined ? [] : [`link set dev ${name} mtu ${mtu}`]),
+    `link set dev ${name} up`,
+    ...addresses.map((prefix) => {
+      const broadcast = prefix.address.family === 4 && prefix.length < 31 ? " broadcast +" : "";
+      return `address replace ${formatPrefix(prefix)}${broadcast} dev ${name}`;
+    }),
+    ...gateways.map((gateway) => {
+      const family = gateway.family === 6 ? "-6 " : "";
+      return `${family}route replace default via ${formatAddress(gateway)} dev ${name}`;
+    }),
+  ];
+  // A router listens to no other one, unless it is told to.
+  const listens: Step[] =
+    router.ipv6 && dhcp ? [{ write: `/proc/sys/net/ipv6/conf/${name}/accept_ra`, text: "2\n" }] : [];
+  return { about: name, steps: [ipBatch(commands), ...listens] };
+}
+
+function namesStage({ dns }: SystemConfig): Stage {
+  const text = dns.map((server) => `nameserver ${formatAddress(server)}\n`).join("");
+  return {
+    about: "names",
+    steps: [
+      { write: `${RUN}/resolv-static`, text },
+      { write: `${RUN}/resolv.conf`, text },
+    ],
+  };
+}
+
+/** Rules first: a router that has lost its own forwards nothing. */
+function routerStages({ router }: SystemConfig, { rules }: Machine): Stage[] {
+  const forward: Step[] = [
+    ...(router.ipv4 ? [{ write: "/proc/sys/net/ipv4/ip_forward", text: "1\n" }] : []),
+    ...(router.ipv6 ? [{ write: "/proc/sys/net/ipv6/conf/all/forwarding", text: "1\n" }] : []),
+  ];
+  if (router.nftables === undefined) return forward.length > 0 ? [{ about: "router", steps: forward }] : [];
+  if (!rules || "found" in rules) return [];
+  const apply: Step[] = [
+    { write: RULES, text: rules.text, mode: PRIVATE },
+    { run: ["nft", "-c", "-f", RULES] },
+    { run: ["nft", "-f", RULES] },
+  ];
+  return [{ about: "router", steps: [...apply, ...forward] }];
+}
+
+function sshStages({ sshKeys }: SystemConfig): Stage[] {
+  if (sshKeys.length === 0) return [];
+  const text = sshKeys.map((key) => `${key}\n`).join("");
+  const key = `${SSH}/host_key`;
+  return [
+    {
+      about: "ssh",
+      steps: [
+        { write: `${SSH}/authorized_keys`, text, mode: PRIVATE },
+        { keep: "ssh_host_key", at: key, make: ["dropbearkey", "-t", "ed25519", "-f", key] },
+      ],
+    },
+  ];
+}
+
+function leaseService({ name }: InterfaceConfig, hostname: string): Service {
+  const argv = ["udhcpc", "-f", "-i", name, "-s", LEASE, "-x", `hostname:${hostname}`, "-t", "4", "-A", "5"];
+  return { name: `dhcp-${name}`, argv };
+}
+
+function servicesOf({ ntpServers, sshKeys, remoteLog, serial }: SystemConfig): Service[] {
+  const services: Service[] = [];
+  if (ntpServers.length > 0) {
+    services.push({ name: "ntp", argv: ["ntpd", "-n", ...ntpServers.flatMap((server) => ["-p", server])] });
+  }
+  if (remoteLog) {
+    const { host, port } = remoteLog;
+    const remote = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+    services.push({ name: "syslog", argv: ["syslogd", "-n", "-L", "-C256", "-R", remote] });
+  }
+  // No password opens it, and nothing is forwarded through it.
+  if (sshKeys.length > 0) {
+    services.push({
+      name: "ssh",
+      argv: ["dropbear", "-F", "-E", "-s", "-j", "-k", "-D", SSH, "-r", `${SSH}/host_key`],
+    });
+  }
+  if (serial === "shell") {
+    services.push({
+      name: "console",
+      argv: ["setsid", "-c", "sh", "-c", "exec sh -l </dev/console >/dev/console 2>&1"],
+    });
+  }
+  return services;
+}
+
+const makePipes: Step = { run: ["mkfifo", "-m", "600", `${RUN}/${PAYLOADS}`, `${RUN}/${PROGRESS}`] };
+
+/** Waits in its shell until somebody has a payload, and costs nothing until then. */
+function updateService(config: string): Service {
+  const script = 'exec carpio update - --json --config "$0" <"$1" >"$2"';
+  return {
+    name: "updates",
+    argv: ["sh", "-c", script, config, `${RUN}/${PAYLOADS}`, `${RUN}/${PROGRESS}`],
+  };
+}
+
+function ipBatch(commands: readonly string[]): Step {
+  return { run: IP, input: commands.map((command) => `${command}\n`).join("") };
+}

@@ -1,0 +1,71 @@
+/**
+ * How the two slots of a card stand, in words; and which one is started next,
+ * by somebody's wish or because it has proven itself.
+ */
+import { type BootRecord, choose, prove, SLOT_NAMES, type SlotName, TRIES } from "./boot-record.js";
+import { type Card, openRecord, slotFile } from "./card.js";
+import { judgePayload, parseTrailer } from "./payload.js";
+import { readSlot, readTrailer } from "./update.js";
+
+export interface SlotView {
+  readonly name: SlotName;
+  /** `undefined`: there is nothing in it that could be started. */
+  readonly version: string | undefined;
+  readonly running: boolean;
+  readonly next: boolean;
+  /** In words: `good`, `new, started once of 3 times`. */
+  readonly standing: string;
+}
+
+export function viewSlots(card: Card): Promise<readonly SlotView[]> {
+  return card.use(async (folder) => {
+    const record = await openRecord(folder).read();
+    return Promise.all(
+      SLOT_NAMES.map(async (name): Promise<SlotView> => {
+        const trailer = await readTrailer(slotFile(folder, name));
+        const parsed = trailer && parseTrailer(trailer);
+        const version = parsed?.ok ? parsed.value.version : undefined;
+        const standing = version === undefined ? "nothing whole in it" : standingOf(record, name);
+        return { name, version, running: card.running === name, next: record.next === name, standing };
+      }),
+    );
+  });
+}
+
+/** What `carpio slot` prints. */
+export function slotTable(slots: readonly SlotView[]): string {
+  const lines = slots.map(({ name, version, running, next, standing }) => {
+    const place = [...(running ? ["running"] : []), ...(next ? ["next"] : [])].join(", ");
+    return `${name}  ${(version ?? "-").padEnd(12)}  ${place.padEnd(13)}  ${standing}`;
+  });
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+/** Throws a sentence when there is nothing whole in it: the base would only come back. */
+export function chooseSlot(card: Card, name: SlotName): Promise<void> {
+  return card.use(async (folder) => {
+    const passed = await readSlot(slotFile(folder, name)).catch(() => undefined);
+    const judged = passed && judgePayload(passed, "unsigned");
+    if (!judged?.ok) throw new Error(`slot ${name} has nothing whole in it: ${judged?.why ?? "no file"}`);
+    const record = openRecord(folder);
+    await record.write(choose(await record.read(), name));
+  });
+}
+
+/** Writes nothing when it is known: a card has only so many writes. */
+export async function proveRunning(card: Card): Promise<void> {
+  const { running } = card;
+  if (running === undefined) throw new Error("no slot runs here");
+  await card.use(async (folder) => {
+    const record = openRecord(folder);
+    const before = await record.read();
+    if (before[running] !== "good") await record.write(prove(before, running));
+  });
+}
+
+function standingOf(record: BootRecord, name: SlotName): string {
+  if (record[name] === "bad") return "bad: damaged, or it did not prove itself";
+  if (record[name] === "good") return "good";
+  if (record.next !== name || record.tries === 0) return "new: not started yet";
+  return `new: started ${record.tries} of ${TRIES} times without proving itself`;
+}

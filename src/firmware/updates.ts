@@ -1,0 +1,115 @@
+/**
+ * Payloads that come over HTTP, on their way to `carpio update`, which runs as a
+ * service: it may mount the card, which the daemon may not, and it may take its
+ * time, which the daemon has not. Two FIFOs lie between them; the service reads
+ * a payload from one and says in the other how far it is, a line of JSON each time.
+ */
+import { closeSync, constants, existsSync, openSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
+import { Socket } from "node:net";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { systemReason } from "../config/text-file.js";
+import { runtimeDirectory } from "../runtime.js";
+import type { UpdateSnapshot, Updates } from "../status/update.js";
+import { PAYLOADS, PROGRESS } from "./plan.js";
+import type { UpdateLine } from "./slot-commands.js";
+
+/** The service of the last update has just ended, and the next one starts. */
+const READY_MS = 5_000;
+const LOOK_MS = 50;
+
+/** `undefined` on a computer that no base has started. */
+export function openUpdates(runtime = runtimeDirectory()): Updates | undefined {
+  if (!existsSync(join(runtime, "slot"))) return undefined;
+  let now: UpdateSnapshot = { state: "none" };
+  let busy = false;
+
+  const pass = async (payload: IncomingMessage, ofBytes: number | null): Promise<UpdateSnapshot> => {
+    now = { state: "writing", bytes: 0, ofBytes };
+    const [said, sink] = await openPipes(runtime);
+    let end: UpdateSnapshot = { state: "failed", error: "the update service ended without a word" };
+    try {
+      // Whatever ends it early: what is yet to come is read and thrown away, so that the answer is heard.
+      sink.on("error", () => {});
+      sink.once("close", () => payload.unpipe(sink).resume());
+      payload.once("close", () => sink.end());
+      payload.pipe(sink);
+      for await (const line of createInterface({ input: said })) {
+        const read = readLine(line, ofBytes);
+        if (read.state === "done" || read.state === "failed") end = read;
+        else now = read;
+      }
+      if (!payload.complete && !payload.destroyed) await drained(payload);
+      return end;
+    } finally {
+      said.destroy();
+      sink.destroy();
+    }
+  };
+
+  return {
+    snapshot: () => now,
+    take(payload, ofBytes) {
+      if (busy) return undefined;
+      busy = true;
+      return pass(payload, ofBytes)
+        .catch((error: Error): UpdateSnapshot => ({ state: "failed", error: error.message }))
+        .then((end) => {
+          busy = false;
+          now = end;
+          return end;
+        });
+    },
+  };
+}
+
+/** The reading end first: nobody may speak into a pipe that nobody hears. */
+async function openPipes(runtime: string): Promise<readonly [Socket, Socket]> {
+  const heard = openPipe(join(runtime, PROGRESS), constants.O_RDONLY);
+  if (typeof heard === "string") throw new Error(heard);
+  const until = performance.now() + READY_MS;
+  for (;;) {
+    const spoken = openPipe(join(runtime, PAYLOADS), constants.O_WRONLY);
+    if (typeof spoken === "number") {
+      return [
+        new Socket({ fd: heard, readable: true, writable: false }),
+        new Socket({ fd: spoken, readable: false, writable: true }),
+      ];
+    }
+    if (performance.now() > until) {
+      closeSync(heard);
+      throw new Error(`the update service does not listen: ${spoken}`);
+    }
+    await sleep(LOOK_MS);
+  }
+}
+
+/** At once, or why not: no end of a pipe waits for the other. */
+function openPipe(path: string, flags: number): number | string {
+  try {
+    return openSync(path, flags | constants.O_NONBLOCK);
+  } catch (error) {
+    return `${path}: ${systemReason(error)}`;
+  }
+}
+
+function drained(payload: IncomingMessage): Promise<void> {
+  return new Promise((resolve) => {
+    payload.once("close", resolve);
+    payload.once("end", resolve);
+    payload.resume();
+  });
+}
+
+function readLine(line: string, ofBytes: number | null): UpdateSnapshot {
+  try {
+    const said = JSON.parse(line) as UpdateLine;
+    if ("error" in said) return { state: "failed", error: said.error };
+    if ("updated" in said) return { state: "done", ...said.updated };
+    return { state: said.step, bytes: said.bytes, ofBytes };
+  } catch {
+    return { state: "failed", error: `the update service said ${JSON.stringify(line.slice(0, 200))}` };
+  }
+}

@@ -1,0 +1,370 @@
+/**
+ * From settings to what a board does at its start, as `carpio setup --dry-run`
+ * shows it; and doing it, in a folder that stands for the board.
+ */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import { parseConfig } from "../../src/config.js";
+import { findCard } from "../../src/firmware/card.js";
+import { describePlan, type Machine, planSystem } from "../../src/firmware/plan.js";
+import { type Setting, setUp } from "../../src/firmware/setup.js";
+
+const MAIN = join(import.meta.dirname, "../../src/main.js");
+const parent = mkdtempSync(join(tmpdir(), "carpio-setup-"));
+after(() => rmSync(parent, { recursive: true }));
+
+const SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOWoNcEJL8fC8QkEcxfOqE9HDuGoCFL9vHBjDGY1xBnI me";
+const GROUP = '[[carp]]\nvhid = 7\ninterface = "eth1"\npassword = "x"\naddresses = ["192.0.2.1/24"]\n';
+const board: Machine = { interfaces: ["eth0", "eth1"], suffix: "1a2b", rules: undefined, updates: undefined };
+
+function planOf(toml: string, machine: Partial<Machine> = {}) {
+  const parsed = parseConfig(toml, { hostname: "box", readSecret: () => "" });
+  assert.ok(parsed.ok, JSON.stringify(parsed));
+  const { system, groups } = parsed.config;
+  const carried = groups.map((group) => group.interface);
+  return planSystem(system, carried, { ...board, ...machine });
+}
+
+/** What a table asks of a plan: the lines about one stage, or one service, or all problems. */
+function about(toml: string, what: string, machine: Partial<Machine> = {}): readonly string[] {
+  const lines = describePlan(planOf(toml, machine)).trimEnd().split("\n");
+  const from = lines.findIndex((line) => line === what || line.startsWith(`service ${what}:`));
+  if (from < 0) return [];
+  const rest = lines.slice(from + 1);
+  const end = rest.findIndex((line) => !line.startsWith(" "));
+  return lines.slice(from, from + 1 + (end < 0 ? rest.length : end)).map((line) => line.trim());
+}
+
+const card = (name: string, more = "") => `[[network.interface]]\nname = "${name}"\n${more}\n`;
+const IP = "run /sbin/ip -force -batch -";
+const udhcpc = (name: string, hostname: string) =>
+  `service dhcp-${name}: udhcpc -f -i ${name} -s /run/carpio/lease.sh -x hostname:${hostname} -t 4 -A 5`;
+
+const rows: readonly {
+  why: string;
+  toml: string;
+  machine?: Partial<Machine>;
+  what: string;
+  is: readonly string[];
+}[] = [
+  {
+    why: "an empty file: DHCP on the first interface",
+    toml: "",
+    what: "dhcp-eth0",
+    is: [udhcpc("eth0", "carpio-1a2b")],
+  },
+  {
+    why: "an empty file: the first interface is up",
+    toml: "",
+    what: "eth0",
+    is: ["eth0", IP, "link set dev eth0 up"],
+  },
+  { why: "an empty file: the second one is left alone", toml: "", what: "eth1", is: [] },
+  { why: "an empty file: nothing is listened to", toml: "", what: "ssh", is: [] },
+  {
+    why: "a board without a name has one of its MAC",
+    toml: "",
+    what: "host name",
+    is: ["host name", "write /proc/sys/kernel/hostname", "carpio-1a2b"],
+  },
+  {
+    why: "the board's name, where it can be a host's",
+    toml: 'name = "left"\n',
+    what: "host name",
+    is: ["host name", "write /proc/sys/kernel/hostname", "left"],
+  },
+  {
+    why: "a name with spaces is none of a host",
+    toml: 'name = "left one"\n',
+    what: "host name",
+    is: ["host name", "write /proc/sys/kernel/hostname", "carpio-1a2b"],
+  },
+  {
+    why: "the interface of a group is up, even if nobody says more of it",
+    toml: GROUP,
+    what: "eth1",
+    is: ["eth1", IP, "link set dev eth1 up"],
+  },
+  {
+    why: "a static interface",
+    toml: card(
+      "eth0",
+      'addresses = ["192.0.2.2/24", "2001:db8::2/64"]\ngateways = ["192.0.2.254", "fe80::1"]\nmtu = 1400',
+    ),
+    what: "eth0",
+    is: [
+      "eth0",
+      IP,
+      "link set dev eth0 mtu 1400",
+      "link set dev eth0 up",
+      "address replace 192.0.2.2/24 broadcast + dev eth0",
+      "address replace 2001:db8::2/64 dev eth0",
+      "route replace default via 192.0.2.254 dev eth0",
+      "-6 route replace default via fe80::1 dev eth0",
+    ],
+  },
+  {
+    why: "a static interface asks for no lease",
+    toml: card("eth0", 'addresses = ["192.0.2.2/24"]'),
+    what: "dhcp-eth0",
+    is: [],
+  },
+  {
+    why: "two interfaces, a lease on the second",
+    toml: card("eth0", "dhcp = false") + card("eth1"),
+    what: "dhcp-eth1",
+    is: [udhcpc("eth1", "carpio-1a2b")],
+  },
+  {
+    why: "a VLAN, on an interface that nobody else speaks of",
+    toml: card("lan", 'vlan = 10\nparent = "eth1"\naddresses = ["10.0.0.1/8"]'),
+    what: "lan",
+    is: [
+      "lan",
+      IP,
+      "link set dev eth1 up",
+      "link add link eth1 name lan type vlan id 10",
+      "link set dev lan up",
+      "address replace 10.0.0.1/8 broadcast + dev lan",
+    ],
+  },
+  {
+    why: "an interface that is not there: it is said, and the first one asks for a lease",
+    toml: card("eth5", 'addresses = ["192.0.2.2/24"]'),
+    what: "problem: network.interface[0].name: found no eth5 on this board, wanted one of eth0, eth1",
+    is: ["problem: network.interface[0].name: found no eth5 on this board, wanted one of eth0, eth1"],
+  },
+  {
+    why: "an interface that is not there: the first one asks",
+    toml: card("eth5"),
+    what: "dhcp-eth0",
+    is: [udhcpc("eth0", "carpio-1a2b")],
+  },
+  {
+    why: "a VLAN on what is not there",
+    toml: card("lan", 'vlan = 10\nparent = "eth5"') + card("eth0"),
+    what: "problem: network.interface[0].parent: found no eth5 on this board, wanted one of eth0, eth1",
+    is: ["problem: network.interface[0].parent: found no eth5 on this board, wanted one of eth0, eth1"],
+  },
+  {
+    why: "no interface at all",
+    toml: "",
+    machine: { interfaces: [] },
+    what: "problem: found no Ethernet interface, wanted one",
+    is: ["problem: found no Ethernet interface, wanted one"],
+  },
+  {
+    why: "servers for names, also until a lease brings others",
+    toml: '[network]\ndns = ["192.0.2.53"]\n',
+    what: "names",
+    is: [
+      "names",
+      "write /run/carpio/resolv-static",
+      "nameserver 192.0.2.53",
+      "write /run/carpio/resolv.conf",
+      "nameserver 192.0.2.53",
+    ],
+  },
+  {
+    why: "a router of IPv4",
+    toml: "[router]\nipv4 = true\n",
+    what: "router",
+    is: ["router", "write /proc/sys/net/ipv4/ip_forward", "1"],
+  },
+  {
+    why: "a router with rules has them first",
+    toml: '[router]\nipv4 = true\nipv6 = true\nnftables = "rules"\n',
+    machine: { rules: { text: "flush ruleset\n" } },
+    what: "router",
+    is: [
+      "router",
+      "write /run/carpio/nftables.conf",
+      "flush ruleset",
+      "run nft -c -f /run/carpio/nftables.conf",
+      "run nft -f /run/carpio/nftables.conf",
+      "write /proc/sys/net/ipv4/ip_forward",
+      "1",
+      "write /proc/sys/net/ipv6/conf/all/forwarding",
+      "1",
+    ],
+  },
+  {
+    why: "a router that has lost its rules forwards nothing",
+    toml: '[router]\nipv4 = true\nnftables = "rules"\n',
+    machine: { rules: { found: "no such file" } },
+    what: "router",
+    is: [],
+  },
+  {
+    why: "a router of IPv6 that has a lease listens to the one that gives it",
+    toml: "[router]\nipv6 = true\n",
+    what: "eth0",
+    is: ["eth0", IP, "link set dev eth0 up", "write /proc/sys/net/ipv6/conf/eth0/accept_ra", "2"],
+  },
+  {
+    why: "time",
+    toml: '[ntp]\nservers = ["a.example", "192.0.2.1"]\n',
+    what: "ntp",
+    is: ["service ntp: ntpd -n -p a.example -p 192.0.2.1"],
+  },
+  {
+    why: "a log elsewhere",
+    toml: '[log]\nremote = "2001:db8::9"\n',
+    what: "syslog",
+    is: ["service syslog: syslogd -n -L -C256 -R [2001:db8::9]:514"],
+  },
+  {
+    why: "a key for SSH opens it to nobody else",
+    toml: `[ssh]\nkey = "${SSH_KEY}"\n`,
+    what: "ssh",
+    is: [
+      "ssh",
+      "write /run/carpio/ssh/authorized_keys",
+      SSH_KEY,
+      "keep ssh_host_key as /run/carpio/ssh/host_key, made by dropbearkey -t ed25519 -f /run/carpio/ssh/host_key",
+    ],
+  },
+  {
+    why: "a shell on the serial line",
+    toml: '[console]\nserial = "shell"\n',
+    what: "console",
+    is: ["service console: setsid -c sh -c exec sh -l </dev/console >/dev/console 2>&1"],
+  },
+  { why: "no slots, no updates", toml: "", what: "updates", is: [] },
+  {
+    why: "a board with slots takes updates from the daemon",
+    toml: "",
+    machine: { updates: { config: "/boot/carpio.toml" } },
+    what: "updates",
+    is: ["updates", "run mkfifo -m 600 /run/carpio/update.in /run/carpio/update.out"],
+  },
+];
+describe("a plan", () => {
+  for (const { why, toml, machine, what, is } of rows) {
+    test(why, () => assert.deepEqual(about(toml, what, machine), is));
+  }
+});
+
+interface Start {
+  readonly problems: readonly string[];
+  /** What was run, in order. */
+  readonly ran: readonly string[];
+  readonly root: string;
+  readonly folder: string;
+}
+
+let starts = 0;
+
+/** A start with a file, where some programs fail. */
+async function start(toml: string | undefined, failing: RegExp = /^$/, again?: Start): Promise<Start> {
+  const place = again ? join(again.root, "..") : join(parent, String(++starts));
+  const [root, folder, runtime] = ["root", "card", "run"].map((name) => join(place, name)) as [
+    string,
+    string,
+    string,
+  ];
+  for (const each of [root, folder, runtime]) mkdirSync(each, { recursive: true });
+  if (toml !== undefined) writeFileSync(join(folder, "carpio.toml"), toml);
+  const ran: string[] = [];
+  const setting: Setting = {
+    machine: async () => ({ interfaces: ["eth0", "eth1"], suffix: "1a2b" }),
+    async run(argv) {
+      ran.push(argv.join(" "));
+      if (argv[0] === "dropbearkey") writeFileSync(join(root, argv.at(-1) ?? ""), `key ${starts}`);
+      return failing.test(argv.join(" ")) ? `${argv[0]}: no` : undefined;
+    },
+    say: () => {},
+  };
+  const order = { config: join(folder, "carpio.toml"), card: findCard(folder, runtime), root, dryRun: false };
+  return { problems: await setUp(order, setting), ran, root, folder };
+}
+
+const at = ({ root }: Start, path: string) => readFileSync(join(root, path), "utf8");
+
+describe("a start", () => {
+  test("of a good file leaves its files, its services and no errors", async () => {
+    const done = await start(`name = "left"\r\n[ssh]\r\nkey = "${SSH_KEY}"\r\n`);
+    assert.deepEqual(done.problems, []);
+    assert.equal(at(done, "proc/sys/kernel/hostname"), "left\n");
+    assert.equal(at(done, "run/carpio/services/dhcp-eth0"), `${udhcpc("eth0", "left").split(": ")[1]}\n`);
+    assert.equal(statSync(join(done.root, "run/carpio/lease.sh")).mode & 0o111, 0o111);
+    assert.equal(existsSync(join(done.folder, "carpio-errors.txt")), false);
+  });
+
+  for (const [is, toml, says] of [
+    ["a broken file", "[[carp]\n", /carpio\.toml:1: .*found an error/],
+    ["no file", undefined, /carpio\.toml: found no such file/],
+    ["a wrong value", "[[carp]]\nvhid = 300\n", /carpio\.toml:2: carp\[0\]\.vhid: found 300/],
+  ] as const) {
+    test(`of ${is} has DHCP on the first interface, and says why on the card`, async () => {
+      const done = await start(toml);
+      assert.match(at(done, "run/carpio/services/dhcp-eth0"), /^udhcpc .*hostname:carpio-1a2b/);
+      const text = readFileSync(join(done.folder, "carpio-errors.txt"), "utf8");
+      assert.match(text, says);
+      assert.match(text, /until that is put right, this board has DHCP/);
+      assert.equal(at(done, "run/carpio/carpio-errors.txt"), text);
+    });
+  }
+
+  test("of a file that was put right takes the errors away", async () => {
+    const bad = await start("[[carp]\n");
+    const good = await start('name = "left"\n', undefined, bad);
+    assert.deepEqual(good.problems, []);
+    assert.equal(existsSync(join(good.folder, "carpio-errors.txt")), false);
+    assert.equal(existsSync(join(good.root, "run/carpio/carpio-errors.txt")), false);
+  });
+
+  test("with rules that nft refuses forwards nothing, and goes on", async () => {
+    const toml = '[router]\nipv4 = true\nnftables = "carpio.toml"\n';
+    const done = await start(toml, /^nft -c/);
+    assert.deepEqual(done.problems, ["router: nft: no"]);
+    assert.equal(existsSync(join(done.root, "proc/sys/net/ipv4/ip_forward")), false);
+    assert.ok(!done.ran.includes("nft -f /run/carpio/nftables.conf"));
+    assert.ok(existsSync(join(done.root, "run/carpio/services/dhcp-eth0")));
+
+    const good = await start(toml);
+    assert.equal(at(good, "proc/sys/net/ipv4/ip_forward"), "1\n");
+    assert.equal(at(good, "run/carpio/nftables.conf"), toml);
+  });
+
+  test("without the rules that were promised says so, and forwards nothing", async () => {
+    const done = await start('[router]\nipv4 = true\nnftables = "none.conf"\n');
+    assert.match(done.problems.join(), /router\.nftables: found no such file.*nothing is forwarded/);
+    assert.equal(existsSync(join(done.root, "proc/sys/net/ipv4/ip_forward")), false);
+  });
+
+  test("keeps the host key on the card, and takes it from there", async () => {
+    const toml = `[ssh]\nkey = "${SSH_KEY}"\n`;
+    const first = await start(toml);
+    const second = await start(toml, undefined, first);
+    assert.equal(
+      at(second, "run/carpio/ssh/host_key"),
+      readFileSync(join(first.folder, "ssh_host_key"), "utf8"),
+    );
+    assert.deepEqual(
+      [first, second].map(({ ran }) => ran.filter((line) => line.startsWith("dropbearkey")).length),
+      [1, 0],
+    );
+  });
+});
+
+test("carpio setup --dry-run shows the plan and does nothing", () => {
+  const root = join(parent, "dry");
+  mkdirSync(join(root, "sys/class/net/end0"), { recursive: true });
+  writeFileSync(join(root, "sys/class/net/end0/type"), "1\n");
+  writeFileSync(join(root, "sys/class/net/end0/address"), "dc:a6:32:00:c0:de\n");
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    [MAIN, "setup", "--dry-run", "--root", root, "--config", join(root, "none.toml")],
+    { encoding: "utf8" },
+  );
+  assert.equal(status, 0);
+  assert.match(stderr, /^problem: .*none\.toml: found no such file/);
+  assert.match(stderr, /write \/proc\/sys\/kernel\/hostname\n {4}carpio-c0de\n/);
+  assert.match(stderr, /service dhcp-end0: udhcpc -f -i end0/);
+  assert.equal(existsSync(join(root, "run")), false);
+});

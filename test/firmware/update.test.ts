@@ -1,0 +1,233 @@
+/**
+ * Payloads into slots, on a folder that stands for the card; and the power cut
+ * at every tenth of it, by what lies in the folder at that moment.
+ */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { createHash, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { begin, type SlotName } from "../../src/firmware/boot-record.js";
+import { type Card, findCard, openRecord, slotFile } from "../../src/firmware/card.js";
+import { formatTrailer, judgePayload, type Trust } from "../../src/firmware/payload.js";
+import { readTrust } from "../../src/firmware/slot-commands.js";
+import { chooseSlot, proveRunning, slotTable, viewSlots } from "../../src/firmware/slots.js";
+import { readSlot, update } from "../../src/firmware/update.js";
+
+const MAIN = join(import.meta.dirname, "../../src/main.js");
+const root = mkdtempSync(join(tmpdir(), "carpio-update-"));
+after(() => rmSync(root, { recursive: true }));
+
+const keys = generateKeyPairSync("ed25519");
+const trust: Trust = { key: keys.publicKey };
+const MIB = 1 << 20;
+
+function payload(version: string, bytes = 3 * MIB, key: KeyObject | "nobody" = keys.privateKey): Buffer {
+  const squashfs = Buffer.alloc(bytes, version);
+  squashfs.write("hsqs");
+  const sha256 = createHash("sha256").update(squashfs).digest("hex");
+  return Buffer.concat([
+    squashfs,
+    formatTrailer({ version, size: bytes, sha256 }, key === "nobody" ? undefined : key),
+  ]);
+}
+
+let cards = 0;
+
+/** A board that runs version 1 from slot a, which has proven itself. */
+async function newCard(): Promise<{ card: Card; folder: string; runtime: string }> {
+  const folder = join(root, `card-${++cards}`);
+  const runtime = join(root, `run-${cards}`);
+  for (const each of [folder, runtime]) mkdirSync(each);
+  writeFileSync(join(runtime, "slot"), "a\n");
+  writeFileSync(slotFile(folder, "a"), payload("1"));
+  await openRecord(folder).write({ next: "a", tries: 0, a: "good", b: "new" });
+  return { card: findCard(folder, runtime), folder, runtime };
+}
+
+/** What the base would do with a card: the slot, and whether what is in it is whole. */
+async function started(folder: string): Promise<{ slot: SlotName; whole: boolean }> {
+  const { next: slot } = begin(await openRecord(folder).read());
+  const passed = await readSlot(slotFile(folder, slot)).catch(() => undefined);
+  return { slot, whole: passed !== undefined && judgePayload(passed, trust).ok };
+}
+
+async function* inPieces(bytes: Buffer, size = 65_536): AsyncGenerator<Buffer> {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}
+
+for (const [how, size] of [
+  ["in pieces", 65_536],
+  ["in odd pieces", 100_003],
+  ["in one", 16 * MIB],
+] as const) {
+  test(`a payload that comes ${how} is in the other slot, and started next`, async () => {
+    const { card, folder } = await newCard();
+    const steps = new Set<string>();
+    const updated = await update(card, inPieces(payload("2"), size), trust, (step) => steps.add(step));
+    assert.deepEqual(updated, { slot: "b", version: "2", bytes: 3 * MIB });
+    assert.deepEqual(await started(folder), { slot: "b", whole: true });
+    assert.deepEqual([...steps], ["writing", "reading back"]);
+  });
+}
+
+test("a smaller payload leaves nothing of a larger one behind it", async () => {
+  const { card, folder } = await newCard();
+  await update(card, inPieces(payload("2")), trust);
+  await update(card, inPieces(payload("3", MIB)), trust);
+  assert.equal(readFileSync(slotFile(folder, "b")).length, MIB + 512);
+  assert.deepEqual(await started(folder), { slot: "b", whole: true });
+});
+
+test("a cut at every tenth of the writes leaves the running slot chosen and whole", async () => {
+  const { card, folder } = await newCard();
+  // The slot that is written is the one that would be started next.
+  await update(card, inPieces(payload("1.5", MIB)), trust);
+  const bytes = payload("2", 10 * MIB - 512);
+  const cuts: string[] = [];
+  const cut = (): void => {
+    cuts.push(join(root, `cut-${cards}-${cuts.length}`));
+    cpSync(folder, cuts.at(-1) ?? "", { recursive: true });
+  };
+  async function* watched(): AsyncGenerator<Buffer> {
+    for await (const piece of inPieces(bytes, MIB)) {
+      cut();
+      yield piece;
+    }
+    cut();
+  }
+  let readingBack = false;
+  await update(card, watched(), trust, (step) => {
+    if (step === "reading back" && !readingBack) cut();
+    readingBack = step === "reading back";
+  });
+  assert.equal(cuts.length, 12);
+  for (const [tenth, at] of cuts.entries()) {
+    // Before the first byte was there, nothing was given up.
+    const slot = tenth === 0 ? "b" : "a";
+    assert.deepEqual(await started(at), { slot, whole: true }, `cut after ${tenth} tenths`);
+  }
+  assert.deepEqual(await started(folder), { slot: "b", whole: true });
+});
+
+test("a stream that ends at any tenth is refused, and the next one is taken", async () => {
+  const { card, folder } = await newCard();
+  const bytes = payload("2");
+  for (let tenth = 0; tenth < 10; tenth++) {
+    const part = bytes.subarray(0, (bytes.length * tenth) / 10);
+    await assert.rejects(update(card, inPieces(part), trust), /the end is missing|wanted a payload/);
+    assert.deepEqual(await started(folder), { slot: "a", whole: true });
+  }
+  await update(card, inPieces(bytes), trust);
+  assert.deepEqual(await started(folder), { slot: "b", whole: true });
+});
+
+const refusals: readonly { is: string; bytes: Buffer; says: RegExp; keeps: "2" | undefined }[] = [
+  {
+    is: "unsigned",
+    bytes: Buffer.concat([payload("3").subarray(0, -512), unsigned("3")]),
+    says: /signature: found none/,
+    keeps: undefined,
+  },
+  {
+    is: "signed by another",
+    bytes: payload("3", MIB, generateKeyPairSync("ed25519").privateKey),
+    says: /another key/,
+    keeps: undefined,
+  },
+  { is: "damaged", bytes: flipped(payload("3")), says: /sha256: found/, keeps: undefined },
+  { is: "a whole image", bytes: Buffer.alloc(MIB), says: /wanted a payload of a slot/, keeps: "2" },
+  { is: "nothing", bytes: Buffer.alloc(0), says: /wanted a payload of a slot/, keeps: "2" },
+];
+for (const { is, bytes, says, keeps } of refusals) {
+  test(`a payload that is ${is} is refused${keeps ? ", and costs the other slot nothing" : ""}`, async () => {
+    const { card, folder } = await newCard();
+    await update(card, inPieces(payload("2")), trust);
+    await assert.rejects(update(card, inPieces(bytes), trust), says);
+    assert.deepEqual(await started(folder), keeps ? { slot: "b", whole: true } : { slot: "a", whole: true });
+  });
+}
+
+test("both slots are shown, and one is chosen", async () => {
+  const { card, folder } = await newCard();
+  assert.equal(
+    slotTable(await viewSlots(card)),
+    "a  1             running, next  good\nb  -                            nothing whole in it\n",
+  );
+  await assert.rejects(chooseSlot(card, "b"), /slot b has nothing whole in it/);
+  await update(card, inPieces(payload("2")), trust);
+  const record = openRecord(folder);
+  await record.write(begin(await record.read()));
+  assert.equal(
+    slotTable(await viewSlots(card)),
+    "a  1             running        good\nb  2             next           new: started 1 of 3 times without proving itself\n",
+  );
+  await chooseSlot(card, "a");
+  assert.deepEqual(await started(folder), { slot: "a", whole: true });
+});
+
+test("a slot that runs proves itself, once", async () => {
+  const { folder, runtime, card } = await newCard();
+  await update(card, inPieces(payload("2")), trust);
+  writeFileSync(join(runtime, "slot"), "b");
+  const now = findCard(folder, runtime);
+  await proveRunning(now);
+  assert.deepEqual(await openRecord(folder).read(), { next: "b", tries: 0, a: "good", b: "good" });
+  const before = readFileSync(join(folder, "slot.0"));
+  await proveRunning(now);
+  assert.deepEqual(readFileSync(join(folder, "slot.0")), before);
+});
+
+test("the key of the image has to be one", () => {
+  const path = join(root, "update.pub");
+  assert.throws(() => readTrust(false, path), /update\.pub: found no such file.*unsigned = true/);
+  assert.equal(readTrust(true, path), "unsigned");
+  writeFileSync(path, "no key\n");
+  assert.throws(() => readTrust(false, path), /wanted an Ed25519 public key in PEM/);
+  writeFileSync(path, keys.publicKey.export({ type: "spki", format: "pem" }));
+  assert.notEqual(readTrust(false, path), "unsigned");
+});
+
+test("carpio update and carpio slot, as somebody at a terminal has them", async () => {
+  const { folder, runtime } = await newCard();
+  const config = join(root, "carpio.toml");
+  writeFileSync(config, "[update]\nunsigned = true\n");
+  const carpio = (args: readonly string[], input?: Buffer) =>
+    spawnSync(process.execPath, [MAIN, ...args, "--card", folder], {
+      input,
+      encoding: "utf8",
+      env: { ...process.env, RUNTIME_DIRECTORY: runtime },
+    });
+  const file = join(root, "two.payload");
+  writeFileSync(file, payload("2", MIB));
+
+  const refused = carpio(["update", file, "--config", join(root, "none.toml")]);
+  assert.match(refused.stderr, /\/etc\/carpio\/update\.pub: found no such file/);
+  assert.equal(refused.status, 1);
+
+  const piped = carpio(["update", "-", "--json", "--config", config], payload("2"));
+  assert.match(piped.stdout, /^\{"step":"writing","bytes":\d+,"ofBytes":null\}\n/);
+  assert.match(piped.stdout, /\{"updated":\{"slot":"b","version":"2","bytes":3145728\}\}\n$/);
+
+  const done = carpio(["update", file, "--config", config]);
+  assert.match(done.stdout, /^version 2, 1\.0 MB, is in slot b and started next; until it has proven itself/);
+  assert.equal(done.status, 0);
+  assert.match(carpio(["slot"]).stdout, /b {2}2 +next +new: not started yet/);
+  assert.match(carpio(["slot", "a"]).stdout, /a {2}1 +running, next +good/);
+  assert.equal(carpio(["slot", "c"]).status, 64);
+
+  rmSync(join(runtime, "slot"));
+  assert.match(carpio(["update", file, "--config", config]).stderr, /no slot runs here/);
+  assert.ok(existsSync(slotFile(folder, "a")));
+});
+
+function unsigned(version: string): Uint8Array {
+  return payload(version, 3 * MIB, "nobody").subarray(-512);
+}
+
+function flipped(bytes: Buffer): Buffer {
+  bytes[MIB] = (bytes[MIB] ?? 0) ^ 1;
+  return bytes;
+}

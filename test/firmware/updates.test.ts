@@ -1,0 +1,209 @@
+/**
+ * An update over HTTP, from a client to a folder that stands for the card:
+ * through the status server, the pipes and the service, as on a board.
+ */
+import assert from "node:assert/strict";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { openRecord, slotFile } from "../../src/firmware/card.js";
+import { formatTrailer } from "../../src/firmware/payload.js";
+import { PAYLOADS, PROGRESS } from "../../src/firmware/plan.js";
+import { openUpdates } from "../../src/firmware/updates.js";
+import { openStatusServer, type StatusServer } from "../../src/status/server.js";
+import { fakeBoard, TOKEN } from "../status/board.js";
+
+const MAIN = join(import.meta.dirname, "../../src/main.js");
+const root = mkdtempSync(join(tmpdir(), "carpio-updates-"));
+const [folder, runtime, config] = ["card", "run", "carpio.toml"].map((name) => join(root, name)) as [
+  string,
+  string,
+  string,
+];
+const pipes = [PAYLOADS, PROGRESS].map((name) => join(runtime, name));
+
+/** Started again whenever it has ended, as the first process of a board does it. */
+const SERVICE = `
+while [ -e "$1" ]; do
+  "$0" "$2" update - --json --config "$3" --card "$4" <"$1" >"$5"
+done`;
+
+let server: StatusServer;
+let service: ChildProcess;
+before(async () => {
+  for (const each of [folder, runtime]) mkdirSync(each);
+  writeFileSync(config, "[update]\nunsigned = true\n");
+  writeFileSync(join(runtime, "slot"), "a\n");
+  execFileSync("mkfifo", pipes);
+  const [payloads = "", progress = ""] = pipes;
+  const argv = ["-c", SERVICE, process.execPath, payloads, MAIN, config, folder, progress];
+  service = spawn("sh", argv, { env: { ...process.env, RUNTIME_DIRECTORY: runtime }, stdio: "inherit" });
+  server = await openStatusServer(
+    { host: "127.0.0.1", port: 0 },
+    { ...fakeBoard(), updates: openUpdates(runtime) },
+  );
+});
+after(() => {
+  server.close();
+  service.kill();
+  rmSync(root, { recursive: true });
+});
+
+function payload(version: string, bytes: number): Buffer {
+  const squashfs = Buffer.alloc(bytes);
+  squashfs.write("hsqs");
+  // What would end a connection that says it in its headers.
+  squashfs.fill("HTTP/1.1 ", bytes >> 1);
+  const sha256 = createHash("sha256").update(squashfs).digest("hex");
+  return Buffer.concat([squashfs, formatTrailer({ version, size: bytes, sha256 })]);
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: { readonly update?: unknown; readonly error?: string };
+}
+
+async function post(body: Buffer, headers: { readonly [name: string]: string } = {}): Promise<Answer> {
+  const asked = request({
+    port: server.port,
+    method: "POST",
+    path: "/update",
+    headers: {
+      "content-type": "application/octet-stream",
+      authorization: `Bearer ${TOKEN}`,
+      "content-length": body.length,
+      ...headers,
+    },
+  });
+  const answered = once(asked, "response");
+  if ("expect" in headers) asked.once("continue", () => asked.end(body));
+  else asked.end(body);
+  const [response] = await answered;
+  let text = "";
+  for await (const chunk of response.setEncoding("utf8")) text += chunk;
+  return { status: response.statusCode, body: JSON.parse(text) };
+}
+
+async function look(): Promise<unknown> {
+  return (await fetch(`http://127.0.0.1:${server.port}/update`)).json();
+}
+
+async function until(state: string): Promise<void> {
+  while (!JSON.stringify(await look()).includes(`"state":"${state}"`)) await sleep(20);
+}
+
+test("a payload is in the other slot, started next, and the answer says so", async () => {
+  assert.deepEqual(await look(), { update: { state: "none" } });
+  const done = { state: "done", slot: "b", version: "2", bytes: 20 << 20 };
+  assert.deepEqual(await post(payload("2", 20 << 20)), { status: 200, body: { update: done } });
+  assert.deepEqual(await look(), { update: done });
+  assert.equal((await openRecord(folder).read()).next, "b");
+});
+
+test("a client that asks first whether it may send is told to", async () => {
+  const { status } = await post(payload("3", 3 << 20), { expect: "100-continue" });
+  assert.equal(status, 200);
+});
+
+const refusals: readonly {
+  why: string;
+  body: Buffer;
+  headers?: { readonly [name: string]: string };
+  status: number;
+  says: RegExp;
+}[] = [
+  { why: "that is an image", body: Buffer.alloc(20 << 20), status: 422, says: /wanted a payload of a slot/ },
+  {
+    why: "that ends early",
+    body: payload("4", 3 << 20).subarray(0, 2 << 20),
+    status: 422,
+    says: /the end is missing/,
+  },
+  { why: "of nothing", body: Buffer.alloc(0), status: 422, says: /wanted a payload of a slot/ },
+  {
+    why: "with a wrong token",
+    body: payload("4", 1 << 20),
+    headers: { host: "left.example.com", authorization: "Bearer nonsense", expect: "100-continue" },
+    status: 403,
+    says: /^host: /,
+  },
+  {
+    why: "that says it is JSON",
+    body: Buffer.from("{}"),
+    headers: { "content-type": "application/json" },
+    status: 415,
+    says: /content-type: found application\/json, wanted application\/octet-stream/,
+  },
+  {
+    why: "that says it is endless",
+    body: Buffer.alloc(0),
+    headers: { "content-length": "999999999999", expect: "100-continue" },
+    status: 413,
+    says: /found 999999999999 bytes, wanted at most 536870912/,
+  },
+];
+for (const { why, body, headers, status, says } of refusals) {
+  test(`a payload ${why} is refused, and the reason comes back`, async () => {
+    const answer = await post(body, headers);
+    assert.match(answer.body.error ?? "", says);
+    assert.equal(answer.status, status);
+  });
+}
+
+test("while one is going on another is refused, and how far it is can be asked", async () => {
+  const body = payload("5", 3 << 20);
+  const slow = request({
+    port: server.port,
+    method: "POST",
+    path: "/update",
+    headers: {
+      "content-type": "application/octet-stream",
+      authorization: `Bearer ${TOKEN}`,
+      "content-length": body.length,
+    },
+  });
+  const answered = once(slow, "response");
+  slow.write(body.subarray(0, 2 << 20));
+  for (;;) {
+    const { update } = (await look()) as { update: { state: string; bytes: number; ofBytes: number } };
+    if (update.state === "writing" && update.bytes > 0) {
+      assert.equal(update.ofBytes, body.length);
+      break;
+    }
+    await sleep(20);
+  }
+  const another = await post(payload("6", 1 << 20), { expect: "100-continue" });
+  assert.deepEqual(another, { status: 409, body: { error: "another update is going on" } });
+  slow.end(body.subarray(2 << 20));
+  const [response] = await answered;
+  response.resume();
+  assert.equal(response.statusCode, 200);
+});
+
+test("a client that goes away in the middle leaves the running slot chosen, and the next one is served", async () => {
+  const body = payload("7", 3 << 20);
+  const gone = request({
+    port: server.port,
+    method: "POST",
+    path: "/update",
+    headers: {
+      "content-type": "application/octet-stream",
+      authorization: `Bearer ${TOKEN}`,
+      "content-length": body.length,
+    },
+  });
+  gone.on("error", () => {});
+  gone.write(body.subarray(0, 2 << 20));
+  await until("writing");
+  gone.destroy();
+  await until("failed");
+  assert.equal((await openRecord(folder).read()).next, "a");
+  assert.equal((await post(body)).status, 200);
+  assert.ok(slotFile(folder, "b"));
+});

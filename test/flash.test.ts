@@ -1,0 +1,236 @@
+/**
+ * Writing a card: which disc is refused and why, by lsblk's answers; and the
+ * command itself, with files for cards.
+ */
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { type Disc, describeDisc, readDisc, refusal } from "../scripts/flashing/disc.js";
+
+const program = join(import.meta.dirname, "../scripts/flash.js");
+const folder = mkdtempSync(join(tmpdir(), "carpio-flash-"));
+after(() => rmSync(folder, { recursive: true }));
+
+const MIB = 1 << 20;
+const image = join(folder, "card.img");
+const packed = `${image}.zst`;
+
+const card: Disc = {
+  name: "sdb",
+  path: "/dev/sdb",
+  type: "disk",
+  size: 31_914_983_424,
+  model: "STORAGE DEVICE  ",
+  tran: "usb",
+  rm: true,
+  hotplug: true,
+  ro: false,
+  fstype: null,
+  label: null,
+  mountpoints: [null],
+};
+const part = { ...card, name: "sdb1", path: "/dev/sdb1", type: "part", size: 267_386_880, fstype: "vfat" };
+
+function withPart(changes: Partial<Disc>): Disc {
+  return { ...card, children: [{ ...part, ...changes }] };
+}
+
+describe("a disc", () => {
+  const rows: readonly { is: string; disc: Disc; says: RegExp | undefined; fixedDisc?: true }[] = [
+    { is: "an empty card", disc: card, says: undefined },
+    { is: "a card with a partition that nobody uses", disc: withPart({}), says: undefined },
+    { is: "a partition", disc: part, says: /\/dev\/sdb1 is a partition, wanted the whole disc/ },
+    { is: "a DVD", disc: { ...card, type: "rom" }, says: /of type rom, wanted a disc/ },
+    {
+      is: "a card that the desktop has mounted",
+      disc: withPart({ mountpoints: ["/media/me/CARPIO"] }),
+      says: /\/dev\/sdb1 is mounted on \/media\/me\/CARPIO: `umount \/dev\/sdb1` first/,
+    },
+    {
+      is: "a disc with the system on it",
+      disc: withPart({ mountpoints: [null, "/"] }),
+      says: /this computer runs from \/dev\/sdb: \/dev\/sdb1 is \//,
+    },
+    { is: "a disc with swap", disc: withPart({ mountpoints: ["[SWAP]"] }), says: /this computer runs from/ },
+    {
+      is: "a disc with the system inside an encrypted part",
+      disc: withPart({
+        children: [{ ...part, path: "/dev/mapper/root", type: "crypt", mountpoints: ["/"] }],
+      }),
+      says: /this computer runs from \/dev\/sdb: \/dev\/mapper\/root is \//,
+    },
+    {
+      is: "a part of a RAID",
+      disc: withPart({ children: [{ ...part, path: "/dev/md0", type: "raid1" }] }),
+      says: /\/dev\/md0 \(raid1\) is in use/,
+    },
+    { is: "a reader without a card", disc: { ...card, size: 0 }, says: /no card in \/dev\/sdb/ },
+    { is: "a card with its slider at lock", disc: { ...card, ro: true }, says: /read-only/ },
+    {
+      is: "a card that is too small",
+      disc: { ...card, size: 64_000_000 },
+      says: /has 64\.0 MB, wanted at least 134\.2 MB/,
+    },
+    {
+      is: "a disc that stays in the computer",
+      disc: { ...card, rm: false, hotplug: false },
+      says: /cannot be taken out.*--fixed-disc/,
+    },
+    {
+      is: "the same when it is meant",
+      disc: { ...card, rm: false, hotplug: false },
+      fixedDisc: true,
+      says: undefined,
+    },
+    {
+      is: "a system disc, whatever is meant",
+      disc: withPart({ rm: false, hotplug: false, mountpoints: ["/"] }),
+      fixedDisc: true,
+      says: /runs from/,
+    },
+  ];
+  for (const { is, disc, says, fixedDisc = false } of rows) {
+    test(`${is} is ${says ? "refused" : "taken"}`, () => {
+      const why = refusal(disc, { imageBytes: 128 * MIB, fixedDisc });
+      if (says) assert.match(why ?? "nothing", says);
+      else assert.equal(why, undefined);
+    });
+  }
+
+  test("is shown with all that somebody may know it by", () => {
+    const shown = describeDisc(withPart({ label: "PHOTOS\u001b[2J" }));
+    assert.equal(
+      shown,
+      '/dev/sdb: STORAGE DEVICE, 31.9 GB, usb\n  /dev/sdb1  267.4 MB  vfat "PHOTOS\u{fffd}[2J"',
+    );
+  });
+
+  test("is read from the answer of this computer's lsblk", () => {
+    const { path } = readDisc(JSON.stringify({ blockdevices: [card] })) ?? {};
+    assert.equal(path, "/dev/sdb");
+    assert.equal(readDisc('{"blockdevices": []}'), undefined);
+  });
+});
+
+describe("scripts/flash", () => {
+  before(() => {
+    makeImage(image);
+    execFileSync("zstd", ["-q", "-1", image, "-o", packed]);
+  });
+
+  for (const [what, source] of [
+    ["an image", image],
+    ["a packed image", packed],
+  ] as const) {
+    test(`writes ${what} to a file, and says so`, () => {
+      const target = join(folder, `to-${what.replaceAll(" ", "-")}`);
+      const { status, stdout, stderr } = flash([target, source, "--yes"]);
+      assert.equal(stderr, "");
+      assert.equal(status, 0);
+      assert.match(stdout, /writes 100 % of .*\n[\s\S]*reads back 100 % of .*\n[\s\S]*written and verified/);
+      assert.ok(readFileSync(target).equals(readFileSync(image)));
+    });
+  }
+
+  test("leaves the rest of a larger card as it is, and puts the configuration in", () => {
+    const target = join(folder, "large");
+    writeFileSync(target, "");
+    truncateSync(target, 48 * MIB);
+    const config = join(folder, "mine.toml");
+    const text =
+      'name = "left"\r\n[[carp]]\r\nvhid = 7\r\ninterface = "eth0"\r\naddresses = ["192.0.2.1/24"]\r\n';
+    writeFileSync(config, text);
+    const { status, stdout } = flash([target, packed, "--config", config, "--yes"]);
+    assert.equal(status, 0);
+    assert.match(stdout, /mine\.toml is on it as carpio\.toml/);
+    assert.equal(readFileSync(target).length, 48 * MIB);
+    const found = execFileSync("mtype", ["-i", `${target}@@${MIB}`, "::carpio.toml"], { encoding: "utf8" });
+    assert.equal(found, text);
+  });
+
+  const refused: readonly { why: string; args: readonly string[]; status: number; says: RegExp }[] = [
+    { why: "a device that is not there", args: ["/dev/sdzz", image], status: 1, says: /no such device/ },
+    { why: "a device that is no disc", args: ["/dev/null", image], status: 1, says: /no disc/ },
+    { why: "a folder", args: [folder, image], status: 1, says: /neither a disc nor a file/ },
+    { why: "an image that is not there", args: ["card", "none.img"], status: 1, says: /ENOENT.*none\.img/ },
+    {
+      why: "what is no image",
+      args: ["card", "image.iso"],
+      status: 64,
+      says: /wanted a \.img or a \.img\.zst/,
+    },
+    { why: "nothing", args: [], status: 64, says: /found no DEVICE/ },
+  ];
+  for (const { why, args, status, says } of refused) {
+    test(`refuses ${why}`, () => {
+      const ended = flash([...args, "--yes"]);
+      assert.match(ended.stderr, says);
+      assert.equal(ended.status, status);
+    });
+  }
+
+  const damaged: readonly { why: string; name: string; bytes: () => Buffer; says: RegExp }[] = [
+    {
+      why: "that ends too early",
+      name: "short.img.zst",
+      bytes: () => readFileSync(packed).subarray(0, -9),
+      says: /zst/,
+    },
+    { why: "that is none", name: "zeros.img", bytes: () => Buffer.alloc(MIB), says: /no partition table/ },
+  ];
+  for (const { why, name, bytes, says } of damaged) {
+    test(`finds an image ${why} before it writes anything`, () => {
+      const [source, target] = [join(folder, name), join(folder, `${name}-card`)];
+      writeFileSync(source, bytes());
+      const ended = flash([target, source, "--yes"]);
+      assert.match(ended.stderr, says);
+      assert.equal(ended.status, 1);
+      assert.ok(!existsSync(target));
+    });
+  }
+
+  test("reads the configuration before anything else", () => {
+    const [config, target] = [join(folder, "bad.toml"), join(folder, "untouched")];
+    writeFileSync(config, "[[carp]]\nvhid = 300\n");
+    const { status, stderr } = flash([target, image, "--config", config, "--yes"]);
+    assert.equal(status, 78);
+    assert.match(stderr, /bad\.toml:2: carp\[0\]\.vhid: found 300, wanted a whole number from 1 to 255/);
+    assert.ok(!existsSync(target));
+  });
+
+  for (const [answer, written] of [
+    ["yes\n", true],
+    ["y\n", false],
+    ["", false],
+  ] as const) {
+    test(`takes ${JSON.stringify(answer)} for ${written ? "a yes" : "a no"}`, () => {
+      const target = join(folder, `asked-${answer.trim()}`);
+      const { status, stdout } = flash([target, image], answer);
+      assert.match(stdout, /a new file[\s\S]*Everything on it will be lost\. Type yes/);
+      assert.equal(status, written ? 0 : 1);
+      assert.equal(existsSync(target), written);
+    });
+  }
+});
+
+function flash(args: readonly string[], input = "") {
+  return spawnSync(process.execPath, [program, ...args], { encoding: "utf8", input });
+}
+
+/** A small card: 1 MiB with a partition table, and a FAT file system. */
+function makeImage(path: string): void {
+  const fat = `${path}.fat`;
+  writeFileSync(fat, "");
+  truncateSync(fat, 32 * MIB);
+  execFileSync("mkfs.vfat", ["-i", "12345678", fat], { stdio: "ignore" });
+  const head = Buffer.alloc(MIB);
+  const entry = head.subarray(446, 462);
+  entry[4] = 0x0c;
+  entry.writeUInt32LE(2048, 8);
+  entry.writeUInt32LE((32 * MIB) / 512, 12);
+  head.writeUInt16LE(0xaa55, 510);
+  writeFileSync(path, Buffer.concat([head, readFileSync(fat)]));
+}
