@@ -30,10 +30,11 @@ const kernelPackage = "linux-image-arm64";
  */
 const userland = [
   ...["busybox-static", "dash", "iproute2", "nftables", "util-linux"],
+  ...["dropbear-bin", "openntpd", "mdnsd"],
   ...["libc6", "libstdc++6", "libgcc-s1", "gcc-14-base", "zlib1g", "libzstd1"],
   ...["libbpf1", "libcap2", "libcap-ng0", "libelf1t64", "libmnl0", "libselinux1", "libpcre2-8-0"],
   ...["libxtables12", "libnftables1", "libnftnl11", "libedit2", "libgmp10", "libjansson4"],
-  ...["libbsd0", "libtinfo6", "libmd0"],
+  ...["libbsd0", "libtinfo6", "libmd0", "libcrypt1", "libtomcrypt1", "libtommath1"],
 ];
 
 /** What a Raspberry Pi's own boot loader reads before any kernel. */

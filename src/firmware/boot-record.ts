@@ -15,21 +15,21 @@
  *          bad:  did not prove itself, is damaged, or is just being written
  *
  * Words that one of them does not know are left out by it, in any order they
- * come. The text lies in the files `slot.0` and `slot.1` of the card, 512 bytes
- * each, in the format of slot.ts: magic "CARP", sequence (4 bytes) and length (2
- * bytes) with their high byte first, the text, zeros, and the CRC-32 of the 508
- * bytes before it. Whoever writes writes the one that is not the newest, in
- * place, and syncs; the newest that is whole counts. No record, or none that
- * can be read, stands for `next=a tries=0 a=new b=new`.
+ * come. The text lies in two sectors before the card's partition, which the base
+ * shows as the files `slots-a` and `slots-b` in /run/records, in the format of
+ * slot.ts. Whoever writes writes the one that is not the newest, in place, and
+ * syncs; the newest that is whole counts. No record, or none that can be read,
+ * stands for `next=a tries=0 a=new b=new`. In the partition lie `slot-a.sqf` and
+ * `slot-b.sqf`, as payload.ts describes them.
  *
- * Beside them lie `slot-a.sqf` and `slot-b.sqf`, as payload.ts describes them.
- *
- * What the base does: it takes `begin` for the record (a table in the tests),
- * writes it when it has changed, and starts that slot. When its payload is not
- * whole it takes `condemn` and `begin` again, once; when neither is, it says so.
- * For the running system it leaves in /run/carpio/slot the letter, and in
- * /run/carpio/card the device of the card. A good slot costs no write at a
- * start, and is not given up by somebody who pulls the plug three times.
+ * What the base does: it takes `begin` for the record (board/base/slots is the
+ * same as here, and a test compares them), writes it when it has changed, and
+ * starts that slot. When its payload is not whole it takes `condemn` and `begin`
+ * again, once; when neither is, it says so. For the running system it leaves in
+ * /run/carpio/slot the letter, in /run/carpio/card the device of the card, and
+ * while the slot is on trial in /run/carpio/trial how the other one stands. A good
+ * slot costs no write at a start, and is not given up by somebody who pulls the
+ * plug three times.
  */
 export type SlotName = "a" | "b";
 export type SlotState = "good" | "new" | "bad";

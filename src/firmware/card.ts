@@ -1,6 +1,7 @@
 /**
- * The card that a board was started from: where it is, and which slot runs. The
- * base leaves both in the run-time directory, as boot-record.ts says.
+ * The card that a board was started from: where it is, which slot runs, and the
+ * record of which is started next. The base leaves word of all three, as
+ * boot-record.ts says.
  */
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -14,20 +15,25 @@ export interface Card {
   readonly name: string;
   /** `undefined` where no base has started this system. */
   readonly running: SlotName | undefined;
+  /** Which slot is started. Needs no mounted card. */
+  readonly record: RecordFiles;
   /** What is done with its folder is on the card when this resolves, and the card may be pulled again. */
   use<T>(work: (folder: string) => Promise<T>): Promise<T>;
 }
 
 export const USUAL_FOLDER = "/boot/carpio";
+/** Sectors of the card's, each as a file of the base's. */
+const RECORDS = "/run/records";
 
 /** A device that the base has left word of is mounted for each use; else the folder is the card, as somebody mounted it. */
 export function findCard(folder: string = USUAL_FOLDER, runtime: string = runtimeDirectory()): Card {
   const [device, letter] = ["card", "slot"].map((name) => readWord(join(runtime, name)));
   const running = SLOT_NAMES.find((name) => name === letter);
   if (device) {
-    return { name: device, running, use: (work) => withMounted(device, join(runtime, "card-"), work) };
+    const use: Card["use"] = (work) => withMounted(device, join(runtime, "card-"), work);
+    return { name: device, running, record: openRecord(RECORDS), use };
   }
-  return { name: resolve(folder), running, use: (work) => work(folder) };
+  return { name: resolve(folder), running, record: openRecord(folder), use: (work) => work(folder) };
 }
 
 export function slotFile(folder: string, name: SlotName): string {
@@ -41,7 +47,7 @@ export interface RecordFiles {
 }
 
 export function openRecord(folder: string): RecordFiles {
-  const files: SlotFiles = openSlotFiles([join(folder, "slot.0"), join(folder, "slot.1")]);
+  const files: SlotFiles = openSlotFiles([join(folder, "slots-a"), join(folder, "slots-b")]);
   return {
     read: async () => parseRecord((await files.read()) ?? ""),
     write: (record) => files.write(formatRecord(record)),

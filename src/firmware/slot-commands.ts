@@ -94,8 +94,9 @@ function inMegabytes(bytes: number): string {
 
 /** `a` or `b`: that one is started next; `good`: the one that runs has proven itself. Answers with what to print. */
 export async function orderSlot(order: SlotOrder, card: Card): Promise<string> {
-  if (order === "good") await proveRunning(card);
-  else if (order !== undefined) await chooseSlot(card, order);
+  // It would be a pity to mount a card for this one.
+  if (order === "good") return `slot ${await proveRunning(card)} is good\n`;
+  if (order !== undefined) await chooseSlot(card, order);
   return slotTable(await viewSlots(card));
 }
 

@@ -3,7 +3,7 @@
  * by somebody's wish or because it has proven itself.
  */
 import { type BootRecord, choose, prove, SLOT_NAMES, type SlotName, TRIES } from "./boot-record.js";
-import { type Card, openRecord, slotFile } from "./card.js";
+import { type Card, slotFile } from "./card.js";
 import { judgePayload, parseTrailer } from "./payload.js";
 import { readSlot, readTrailer } from "./update.js";
 
@@ -17,10 +17,10 @@ export interface SlotView {
   readonly standing: string;
 }
 
-export function viewSlots(card: Card): Promise<readonly SlotView[]> {
-  return card.use(async (folder) => {
-    const record = await openRecord(folder).read();
-    return Promise.all(
+export async function viewSlots(card: Card): Promise<readonly SlotView[]> {
+  const record = await card.record.read();
+  return card.use((folder) =>
+    Promise.all(
       SLOT_NAMES.map(async (name): Promise<SlotView> => {
         const trailer = await readTrailer(slotFile(folder, name));
         const parsed = trailer && parseTrailer(trailer);
@@ -28,8 +28,8 @@ export function viewSlots(card: Card): Promise<readonly SlotView[]> {
         const standing = version === undefined ? "nothing whole in it" : standingOf(record, name);
         return { name, version, running: card.running === name, next: record.next === name, standing };
       }),
-    );
-  });
+    ),
+  );
 }
 
 /** What `carpio slot` prints. */
@@ -42,25 +42,19 @@ export function slotTable(slots: readonly SlotView[]): string {
 }
 
 /** Throws a sentence when there is nothing whole in it: the base would only come back. */
-export function chooseSlot(card: Card, name: SlotName): Promise<void> {
-  return card.use(async (folder) => {
-    const passed = await readSlot(slotFile(folder, name)).catch(() => undefined);
-    const judged = passed && judgePayload(passed, "unsigned");
-    if (!judged?.ok) throw new Error(`slot ${name} has nothing whole in it: ${judged?.why ?? "no file"}`);
-    const record = openRecord(folder);
-    await record.write(choose(await record.read(), name));
-  });
+export async function chooseSlot({ record, use }: Card, name: SlotName): Promise<void> {
+  const passed = await use((folder) => readSlot(slotFile(folder, name))).catch(() => undefined);
+  const judged = passed && judgePayload(passed, "unsigned");
+  if (!judged?.ok) throw new Error(`slot ${name} has nothing whole in it: ${judged?.why ?? "no file"}`);
+  await record.write(choose(await record.read(), name));
 }
 
 /** Writes nothing when it is known: a card has only so many writes. */
-export async function proveRunning(card: Card): Promise<void> {
-  const { running } = card;
+export async function proveRunning({ running, record }: Card): Promise<SlotName> {
   if (running === undefined) throw new Error("no slot runs here");
-  await card.use(async (folder) => {
-    const record = openRecord(folder);
-    const before = await record.read();
-    if (before[running] !== "good") await record.write(prove(before, running));
-  });
+  const before = await record.read();
+  if (before[running] !== "good") await record.write(prove(before, running));
+  return running;
 }
 
 function standingOf(record: BootRecord, name: SlotName): string {

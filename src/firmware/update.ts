@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { install, otherSlot, type SlotName, vacate } from "./boot-record.js";
-import { type Card, openRecord, slotFile } from "./card.js";
+import { type Card, slotFile } from "./card.js";
 import {
   judgeBeginning,
   judgePayload,
@@ -40,12 +40,11 @@ export async function update(
   trust: Trust,
   onStep: OnStep = () => {},
 ): Promise<Updated> {
-  const { running } = card;
+  const { running, record } = card;
   if (running === undefined)
     throw new Error("no slot runs here: a board's own system is updated, and no other");
   const slot = otherSlot(running);
   const trailer = await card.use(async (folder) => {
-    const record = openRecord(folder);
     // Not before there is something: a mistaken file costs nobody a slot.
     const passing = beginning(source);
     const first = await passing.next();
@@ -57,9 +56,8 @@ export async function update(
   await card.use(async (folder) => {
     const passed = await readSlot(slotFile(folder, slot), onStep);
     mustBe(judgePayload(passed, trust), "what was read back is not what was written: another card? ");
-    const record = openRecord(folder);
-    await record.write(install(await record.read(), slot));
   });
+  await record.write(install(await record.read(), slot));
   return { slot, version: trailer.version, bytes: trailer.size };
 }
 

@@ -175,9 +175,9 @@ test("a slot that runs proves itself, once", async () => {
   const now = findCard(folder, runtime);
   await proveRunning(now);
   assert.deepEqual(await openRecord(folder).read(), { next: "b", tries: 0, a: "good", b: "good" });
-  const before = readFileSync(join(folder, "slot.0"));
+  const before = readFileSync(join(folder, "slots-a"));
   await proveRunning(now);
-  assert.deepEqual(readFileSync(join(folder, "slot.0")), before);
+  assert.deepEqual(readFileSync(join(folder, "slots-a")), before);
 });
 
 test("the key of the image has to be one", () => {
