@@ -26,7 +26,7 @@ import { fileURLToPath } from "node:url";
 import { nodes } from "./addons.mjs";
 import { readLock, root } from "./firmware/inputs.mjs";
 import { layModules, unpackKernel } from "./firmware/kernel.mjs";
-import { installPrograms } from "./firmware/programs.mjs";
+import { essential, installPrograms } from "./firmware/programs.mjs";
 
 const guest = join(root, "build/guest");
 
@@ -52,7 +52,7 @@ export function prepareGuest(say) {
     copyFileSync(kernel.image, join(unfinished, "vmlinuz"));
     layModules(kernel, modules, join(unfinished, "root/modules"));
     rmSync(unpacked, { recursive: true });
-    installPrograms(join(unfinished, "root"), say);
+    installPrograms(join(unfinished, "root"), essential, say);
     writeFileSync(join(unfinished, "recipe.json"), recipe);
     rmSync(guest, { recursive: true, force: true });
     renameSync(unfinished, guest);

@@ -17,6 +17,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { parse } from "smol-toml";
 import { makeBase } from "./firmware/base.mjs";
 import { makeCard } from "./firmware/card.mjs";
@@ -24,29 +25,43 @@ import { fetchInputs, root, run, updateLock } from "./firmware/inputs.mjs";
 import { unpackKernel } from "./firmware/kernel.mjs";
 import { describeForImager, listInputs } from "./firmware/papers.mjs";
 import { copyrightOf } from "./firmware/programs.mjs";
-import { makeSlot } from "./firmware/slot.mjs";
+import { makeSlot, readKey } from "./firmware/slot.mjs";
 import { moment, packFile, packKernel, settle } from "./firmware/tree.mjs";
 
 const startedAt = performance.now();
+/** The slot of every board, for those that run already. */
+const update = "carpio-update.sqf";
 const boards = readdirSync(join(root, "board"))
   .filter((name) => existsSync(join(root, "board", name, "image.toml")))
   .sort();
 
 try {
-  const [argument, ...others] = process.argv.slice(2).filter((each) => each !== "--quick");
-  const isBoard = boards.includes(argument);
-  if (others.length > 0 || !(isBoard || argument === "--update-lock")) {
+  const order = readOrder(process.argv.slice(2));
+  if (!order) {
     const found = process.argv.slice(2).join(" ") || "nothing";
     console.error(`scripts/image: found ${found}, wanted ${boards.join(", ")} or --update-lock`);
     process.exitCode = 64;
-  } else if (isBoard) makeImage(argument);
-  else updateLock(say);
+  } else if (order === "lock") updateLock(say);
+  else makeImage(order.board, order.key && readKey(order.key));
 } catch (error) {
   console.error(`scripts/image: ${error.message}`);
   process.exitCode = 1;
 }
 
-function makeImage(board) {
+/** `undefined`: nothing that is known. tree.mjs looks for --quick itself. */
+function readOrder(args) {
+  const known = { quick: { type: "boolean" }, key: { type: "string" }, "update-lock": { type: "boolean" } };
+  try {
+    const { values, positionals } = parseArgs({ args, options: known, allowPositionals: true });
+    const [board, ...others] = positionals;
+    if (values["update-lock"]) return args.length === 1 ? "lock" : undefined;
+    return boards.includes(board) && others.length === 0 ? { board, key: values.key } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function makeImage(board, key) {
   // What we make is for everybody to read, whatever the caller's files are.
   process.umask(0o022);
   const { version, license } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
@@ -68,7 +83,8 @@ function makeImage(board) {
     };
     makeBase({ ...base, seconds }, say);
     const slot = { folder: join(work, "slot"), file: join(card, "slot-a.sqf"), version };
-    const programs = makeSlot({ ...slot, seconds }, say);
+    const programs = makeSlot({ ...slot, seconds, key }, say);
+    copyFileSync(slot.file, join(work, update));
     const loader = layBoardFiles(board, { card, work, kernel, layout });
     copyFileSync(join(root, "board/common/carpio.toml"), join(card, "carpio.toml"));
     copyFileSync(join(root, "board/common/card-readme.txt"), join(card, "README.txt"));
@@ -106,7 +122,7 @@ function layBoardFiles(board, { card, work, kernel, layout }) {
 
 /** Into dist/, each file whole or not at all; the sums last. */
 function publish(board, work, image) {
-  const made = [image, `${image}.zst`, `carpio-${board}.spdx.json`, `carpio-${board}.imager.json`];
+  const made = [image, `${image}.zst`, update, `carpio-${board}.spdx.json`, `carpio-${board}.imager.json`];
   const sums = made.map((name) => `${digest(join(work, name))}  ${name}\n`).join("");
   writeFileSync(join(work, `carpio-${board}.sha256`), sums);
   for (const name of [...made, `carpio-${board}.sha256`]) {

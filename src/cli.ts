@@ -18,7 +18,7 @@ import {
 import { type Daemon, startDaemon } from "./daemon.js";
 import { runDecode } from "./decode.js";
 import { findCard } from "./firmware/card.js";
-import { setUp } from "./firmware/setup.js";
+import { problemsOfStart, setUp } from "./firmware/setup.js";
 import { orderSlot, readSlotOrder, runUpdate } from "./firmware/slot-commands.js";
 import { JSON_VARIABLE, TRY_AGAIN, URL_VARIABLE } from "./hooks.js";
 import { listenTo } from "./linux/listen.js";
@@ -381,9 +381,9 @@ function load(path: string): Config | undefined {
 }
 
 /** No groups instead of bad ones, and what is wrong in a sentence. */
-function loadWhatThereIs(path: string): { readonly config: Config; readonly wrong?: string } {
+function loadWhatThereIs(path: string): { readonly config: Config; readonly wrong: string | undefined } {
   const parsed = readAloud(path);
-  if (parsed.ok) return { config: parsed.config };
+  if (parsed.ok) return { config: parsed.config, wrong: problemsOfStart() };
   const problems = parsed.problems.map((problem) => describeProblem(basename(path), problem));
   return { config: emptyConfig(), wrong: `the configuration is not in force: ${problems.join("; ")}` };
 }

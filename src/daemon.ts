@@ -27,6 +27,7 @@ import { openSender } from "./linux/carp-socket.js";
 import { openGuard, waitForGuard } from "./linux/guard.js";
 import { createHolder } from "./linux/holder.js";
 import { openIp } from "./linux/ip.js";
+import { readKernelLog } from "./linux/kernel-log.js";
 import { type LinkEvent, watchLinks } from "./linux/link.js";
 import { createPrefilter, unloadPrefilter } from "./linux/prefilter.js";
 import {
@@ -385,6 +386,8 @@ export async function startDaemon(
       token: () => token,
       names: () => [config.name, hostname(), ...config.status.names],
       updates,
+      // Elsewhere the system that runs this computer has it.
+      readLog: updates && readKernelLog,
     };
     server = keepStatusServer(listen, asked, (said) => {
       const wellSo = said === undefined || isAwaited(listen.host);

@@ -227,7 +227,7 @@ test("where nobody took over the command has failed", async (t) => {
 // biome-ignore format: one refusal a line
 const refusals: { is: string; status: number; body: object | string; says: string }[] = [
   { is: "wants a token", status: 401, body: { error: "authorization: the token is wrong" }, says: "right: authorization: the token is wrong (--token-file FILE)" },
-  { is: "takes none", status: 403, body: { error: "without status.token_file only the board itself may change anything" }, says: "right: without status.token_file only the board itself may change anything" },
+  { is: "takes none", status: 403, body: { error: "without status.token_file only the board itself may ask for this" }, says: "right: without status.token_file only the board itself may ask for this" },
   { is: "is older than the command", status: 404, body: { error: "there is no /identify; try /status" }, says: "right: carpio 0.1.0 runs there, which has no identify" },
   { is: "is a web server", status: 404, body: "<html>", says: "right: it answers with HTTP status 404" },
   { is: "answers something else", status: 200, body: { identify: true }, says: "right: something else than carpio answers there" },

@@ -12,18 +12,16 @@ import { packArchive, settle } from "./tree.mjs";
 /** What every slot may ask for, on whichever board. */
 const common = {
   first: ["loop", "squashfs", "vfat", "nls_cp437", "nls_ascii"],
-  later: [
-    "macvlan",
-    "8021q",
-    "nf_tables",
-    "nft_limit",
-    "nft_ct",
-    "nft_nat",
-    "nft_masq",
-    "nft_chain_nat",
-    "nf_conntrack",
-  ],
+  later: ["macvlan", "nf_tables", "nft_limit"],
 };
+
+/** What the kernel loads by itself when the operator's file or rules for nft need it. */
+const asked = [
+  ...["8021q", "nf_conntrack", "nft_ct", "nft_chain_nat", "nft_nat", "nft_masq", "nft_redir"],
+  ...["nft_reject_inet", "nft_reject_ipv4", "nft_reject_ipv6", "nft_log", "nf_log_syslog", "nft_quota"],
+  ...["nft_fib_inet", "nft_fib_ipv4", "nft_fib_ipv6", "nft_hash", "nft_numgen", "nft_connlimit"],
+  ...["nf_conntrack_ftp", "nf_nat_ftp", "nft_flow_offload", "nf_flow_table_inet"],
+];
 
 /** Fills a folder and packs it; `modules` is the board's table of that name. */
 export function makeBase({ folder, file, kernel, modules, seconds }, say) {
@@ -31,7 +29,7 @@ export function makeBase({ folder, file, kernel, modules, seconds }, say) {
   const first = [...modules.first, ...common.first];
   const later = [...common.later, ...modules.later];
   for (const name of ["usr/bin", "usr/lib", "etc"]) mkdirSync(join(folder, name), { recursive: true });
-  installModules(kernel, [...first, ...later], join(folder, "usr"));
+  installModules(kernel, [...first, ...later, ...asked], join(folder, "usr"));
   symlinkSync("usr/lib", join(folder, "lib"));
   const busybox = fetchInputs("userland", say).find(({ name }) => name === "busybox-static");
   const unpacked = `${folder}.busybox`;
@@ -39,6 +37,8 @@ export function makeBase({ folder, file, kernel, modules, seconds }, say) {
   copyFileSync(join(unpacked, "usr/bin/busybox"), join(folder, "usr/bin/busybox"));
   cpSync(join(root, "board/base/init"), join(folder, "init"));
   cpSync(join(root, "board/base/record"), join(folder, "usr/bin/record"));
+  mkdirSync(join(folder, "usr/lib/carpio"));
+  cpSync(join(root, "board/base/slots"), join(folder, "usr/lib/carpio/slots"));
   writeFileSync(join(folder, "etc/modules"), moduleOrder(kernel, first));
   writeFileSync(join(folder, "usr/lib/modules/wanted"), moduleOrder(kernel, later));
   settle(folder, seconds);

@@ -1,6 +1,6 @@
 /**
  * The programs that run on a board, and nothing else of Debian: each program
- * of the list below, the libraries it is linked to, and Node. Packages are
+ * that is asked for, the libraries it is linked to, and Node. Packages are
  * unpacked and looked through; none of their scripts runs.
  */
 import { execFileSync } from "node:child_process";
@@ -20,15 +20,15 @@ import { basename, dirname, join } from "node:path";
 import { fetchNode, nodes } from "../addons.mjs";
 import { fetchInputs, root, run } from "./inputs.mjs";
 
-/** Where each program comes to lie; the package that has it is found by the path. */
-const programs = ["usr/bin/busybox", "usr/bin/dash", "usr/bin/setpriv", "usr/bin/ip", "usr/sbin/nft"];
+/** What every board runs. A program comes to lie where its package has it, and is found by its path. */
+export const essential = ["usr/bin/busybox", "usr/bin/dash", "usr/bin/setpriv", "usr/bin/ip", "usr/sbin/nft"];
 const libraries = "usr/lib/aarch64-linux-gnu";
 const loader = "usr/lib/ld-linux-aarch64.so.1";
 /** What Debian's own packages expect of a root file system, and leave to its installer. */
 const merged = ["bin", "sbin", "lib"];
 
 /** Fills a root file system; gives the packages that something was taken of, each with its `copyright`. */
-export function installPrograms(target, say) {
+export function installPrograms(target, programs, say) {
   mkdirSync(join(root, "build/inputs"), { recursive: true });
   const unpacked = mkdtempSync(join(root, "build/inputs/unpacked-"));
   try {

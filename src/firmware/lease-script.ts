@@ -32,6 +32,7 @@ case "$1" in
     [ -z "$domain" ] || echo "search $domain" >>"$names"
     for server in $dns; do echo "nameserver $server" >>"$names"; done
     tell
+    [ "$1" = renew ] || echo "$interface has $ip/$mask by DHCP"
     ;;
   deconfig)
     forget

@@ -24,6 +24,8 @@ export interface Stage {
 export interface Service {
   readonly name: string;
   readonly argv: readonly string[];
+  /** It complains again and again where nobody answers, and would fill the log. */
+  readonly quiet?: true;
 }
 
 export interface Plan {
@@ -55,6 +57,8 @@ const LEASE = `${RUN}/lease.sh`;
 const SSH = `${RUN}/ssh`;
 /** Debian's busybox has an ip of its own, which knows less. */
 const IP = ["/sbin/ip", "-force", "-batch", "-"];
+/** A board starts in 1970: then the clock jumps, at whatever moment. Nobody may ask it. */
+const CLOCK = ["makestep 1 -1", "port 0", "cmdport 0", "bindcmdaddress /", "pidfile /run/chronyd.pid"];
 const EXECUTABLE = 0o755;
 const PRIVATE = 0o600;
 
@@ -193,18 +197,21 @@ function sshStages({ sshKeys }: SystemConfig): Stage[] {
 
 function leaseService({ name }: InterfaceConfig, hostname: string): Service {
   const argv = ["udhcpc", "-f", "-i", name, "-s", LEASE, "-x", `hostname:${hostname}`, "-t", "4", "-A", "5"];
-  return { name: `dhcp-${name}`, argv };
+  return { name: `dhcp-${name}`, argv, quiet: true };
 }
 
 function servicesOf({ ntpServers, sshKeys, remoteLog, serial }: SystemConfig): Service[] {
   const services: Service[] = [];
   if (ntpServers.length > 0) {
-    services.push({ name: "ntp", argv: ["ntpd", "-n", ...ntpServers.flatMap((server) => ["-p", server])] });
+    const servers = ntpServers.map((server) => `server ${server} iburst`);
+    services.push({ name: "ntp", argv: ["chronyd", "-d", "-u", "root", ...servers, ...CLOCK] });
   }
   if (remoteLog) {
     const { host, port } = remoteLog;
     const remote = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-    services.push({ name: "syslog", argv: ["syslogd", "-n", "-L", "-C256", "-R", remote] });
+    services.push({ name: "syslog", argv: ["syslogd", "-n", "-R", remote] });
+    // All lines of the board are in the kernel's log.
+    services.push({ name: "klog", argv: ["klogd", "-n"] });
   }
   // No password opens it, and nothing is forwarded through it.
   if (sshKeys.length > 0) {
@@ -226,7 +233,7 @@ const makePipes: Step = { run: ["mkfifo", "-m", "600", `${RUN}/${PAYLOADS}`, `${
 
 /** Waits in its shell until somebody has a payload, and costs nothing until then. */
 function updateService(config: string): Service {
-  const script = 'exec carpio update - --json --config "$0" <"$1" >"$2"';
+  const script = 'while :; do carpio update - --json --config "$0" <"$1" >"$2"; done';
   return {
     name: "updates",
     argv: ["sh", "-c", script, config, `${RUN}/${PAYLOADS}`, `${RUN}/${PROGRESS}`],

@@ -6,11 +6,12 @@
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { chmod, copyFile, mkdir, rm, writeFile } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readText } from "../config/text-file.js";
-import { type Config, describeProblem, parseConfig, readConfig } from "../config.js";
+import { type Config, describeProblem, emptyConfig, readConfig } from "../config.js";
 import { runProgram } from "../linux/program.js";
+import { runtimeDirectory } from "../runtime.js";
 import type { Card } from "./card.js";
 import { describePlan, type Machine, type Plan, planSystem, RUN, type Service, type Step } from "./plan.js";
 
@@ -89,7 +90,11 @@ async function carryOut(plan: Plan, order: SetupOrder, setting: Setting): Promis
   return problems;
 }
 
-async function take(step: Step, { card, root }: SetupOrder, { run }: Setting): Promise<string | undefined> {
+async function take(
+  step: Step,
+  { card, root, config }: SetupOrder,
+  { run }: Setting,
+): Promise<string | undefined> {
   if ("write" in step) {
     await write(join(root, step.write), step.text, step.mode);
     return undefined;
@@ -97,17 +102,16 @@ async function take(step: Step, { card, root }: SetupOrder, { run }: Setting): P
   if ("run" in step) return run(step.run, step.input);
   const at = join(root, step.at);
   await mkdir(dirname(at), { recursive: true });
-  return card.use(async (folder) => {
-    const kept = join(folder, step.keep);
-    if (existsSync(kept)) {
-      await copyFile(kept, at);
-      await chmod(at, 0o600);
-      return undefined;
-    }
-    const problem = await run(step.make);
-    if (problem === undefined) await copyFile(at, kept);
-    return problem;
-  });
+  // The card's files are there as well, beside the configuration.
+  const kept = join(dirname(config), step.keep);
+  if (existsSync(kept)) {
+    await copyFile(kept, at);
+    await chmod(at, 0o600);
+    return undefined;
+  }
+  const problem = await run(step.make);
+  if (problem === undefined) await card.use((folder) => copyFile(at, join(folder, step.keep)));
+  return problem;
 }
 
 async function write(path: string, text: string, mode = 0o644): Promise<void> {
@@ -119,11 +123,9 @@ async function write(path: string, text: string, mode = 0o644): Promise<void> {
 function readOrUsual(path: string): { readonly config: Config; readonly problems: string[] } {
   const parsed = readConfig(path);
   if (parsed.ok) return { config: parsed.config, problems: [] };
-  const problems = parsed.problems.map((problem) => describeProblem(path, problem));
-  const usual = parseConfig("", { hostname: "", readSecret: () => "" });
-  if (!usual.ok) throw new Error("an empty configuration is refused");
+  const problems = parsed.problems.map((problem) => describeProblem(basename(path), problem));
   const until = "until that is put right, this board has DHCP on its first Ethernet interface, and no more";
-  return { config: usual.config, problems: [...problems, until] };
+  return { config: emptyConfig(), problems: [...problems, until] };
 }
 
 /** As people write it on their computers. */
@@ -149,21 +151,28 @@ async function leaveErrors(
 ): Promise<void> {
   const text = `carpio found this when the board started:\n\n${problems.map((line) => `${line}\n`).join("")}`;
   const said = join(root, RUN, ERRORS);
+  const before = readOr(join(dirname(config), ERRORS), undefined);
   if (problems.length > 0) {
     await write(said, text);
-    await card.use((folder) => writeFile(join(folder, ERRORS), text));
+    // A card has only so many writes, and a board so many starts.
+    if (before !== text) await card.use((folder) => writeFile(join(folder, ERRORS), text));
     return;
   }
   await rm(said, { force: true });
-  if (existsSync(join(dirname(config), ERRORS))) {
-    await card.use((folder) => rm(join(folder, ERRORS), { force: true }));
-  }
+  if (before !== undefined) await card.use((folder) => rm(join(folder, ERRORS), { force: true }));
 }
 
-function lineOf({ argv }: Service): string {
-  return argv
-    .map((word) => (/^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))
-    .join(" ");
+/** What the start of this board found, in a sentence; `undefined` where it found nothing, or there was none. */
+export function problemsOfStart(runtime = runtimeDirectory()): string | undefined {
+  const [, ...problems] = readOr(join(runtime, ERRORS), "").split("\n").filter(Boolean);
+  return problems.length === 0 ? undefined : `the board's start found: ${problems.join("; ")}`;
+}
+
+function lineOf({ argv, quiet }: Service): string {
+  const words = argv.map((word) =>
+    /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`,
+  );
+  return [...words, ...(quiet ? ["2>/dev/null"] : [])].join(" ");
 }
 
 /** Waits for those that are wanted, or for any. */
@@ -178,7 +187,7 @@ async function machineHere(wanted: readonly string[], root: string) {
   }
   const [first = ""] = interfaces;
   const mac = readOr(join(root, "sys/class/net", first, "address"), "");
-  return { interfaces, suffix: mac.replaceAll(":", "").slice(-4) || "0000" };
+  return { interfaces, suffix: mac.trim().replaceAll(":", "").slice(-4) || "0000" };
 }
 
 /** Those with hardware behind them come first; elsewhere, in a namespace, there may be none of these. */
@@ -187,7 +196,7 @@ function ethernets(root: string): readonly string[] {
   const names = existsSync(folder) ? readdirSync(folder) : [];
   const wired = names.filter(
     (name) =>
-      readOr(join(folder, name, "type"), "") === ETHERNET &&
+      readOr(join(folder, name, "type"), "").trim() === ETHERNET &&
       !existsSync(join(folder, name, "wireless")) &&
       name !== "lo",
   );
@@ -195,9 +204,9 @@ function ethernets(root: string): readonly string[] {
   return (real.length > 0 ? real : wired).toSorted((a, b) => a.localeCompare(b, "en", { numeric: true }));
 }
 
-function readOr(path: string, otherwise: string): string {
+function readOr<T>(path: string, otherwise: T): string | T {
   try {
-    return readFileSync(path, "utf8").trim();
+    return readFileSync(path, "utf8");
   } catch {
     return otherwise;
   }

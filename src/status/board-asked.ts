@@ -18,4 +18,6 @@ export interface Board {
   readonly names: () => readonly string[];
   /** `undefined` where there are no slots to update. */
   readonly updates: Updates | undefined;
+  /** Lines of text; `undefined` where others keep them. */
+  readonly readLog: (() => Promise<string>) | undefined;
 }

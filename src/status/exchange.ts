@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Board } from "./board-asked.js";
 import type { Inflow } from "./inflow.js";
+import { showLog } from "./log.js";
 import { type Petition, type Refusal, refuse, refuseReader } from "./permission.js";
 import { type Answer, json, jsonError, jsonLine, methodsOf, type Route, type Wish } from "./route.js";
 import { findRoute, routes } from "./routes.js";
@@ -59,6 +60,7 @@ export async function answer(
   if ("changes" in route) return change(request, response, route.changes, shared.board);
   request.resume();
   if ("takes" in route) return send(response, showUpdate(shared.board.updates));
+  if ("shows" in route) return send(response, await showLog(shared.board.readLog));
   if ("streams" in route) return shared.stream.add(response);
   const view = await shared.views.next();
   await shared.turns.next();
@@ -70,6 +72,7 @@ function refusalOf(request: IncomingMessage, route: Route, board: Board): Refusa
   const { host, origin, authorization, "content-type": contentType } = request.headers;
   const petition: Petition = { remoteAddress, localAddress, host, origin, authorization, contentType };
   if ("changes" in route) return refuse(petition, board.token(), board.names());
+  if ("shows" in route) return refuse(petition, board.token(), board.names(), "no body");
   if ("takes" in route && request.method === "POST") {
     return refuse(petition, board.token(), board.names(), "application/octet-stream");
   }

@@ -1,6 +1,6 @@
 /**
- * Who may ask something over HTTP. To change something: the board itself, and
- * whoever has the token. And no web page that somebody happens to look at: a
+ * Who may ask something over HTTP. To change something, or read the log: the board
+ * itself, and whoever has the token. And no web page that somebody happens to look at: a
  * browser says where a page comes from, and asks before it sends JSON elsewhere.
  *
  * To read: everybody who calls the board by an address or a name of its own. A
@@ -26,8 +26,8 @@ export interface Refusal {
   readonly error: string;
 }
 
-/** What a body may be. No page sends either to another host without asking first. */
-export type BodyType = "application/json" | "application/octet-stream";
+/** What a body may be. No page sends one of these to another host without asking first, or reads the answer. */
+export type BodyType = "application/json" | "application/octet-stream" | "no body";
 
 /** `undefined`: it may. `names` are what this board is called. */
 export function refuse(
@@ -37,7 +37,7 @@ export function refuse(
   wanted: BodyType = "application/json",
 ): Refusal | undefined {
   const { host = "", origin, contentType = "" } = petition;
-  if (contentType.split(";", 1)[0]?.trim() !== wanted) {
+  if (wanted !== "no body" && contentType.split(";", 1)[0]?.trim() !== wanted) {
     return { status: 415, error: `content-type: found ${contentType || "none"}, wanted ${wanted}` };
   }
   const said = saidToken(petition);
@@ -49,7 +49,7 @@ export function refuse(
   }
   if (isBoardItself(petition)) return undefined;
   if (token === undefined) {
-    return { status: 403, error: "without status.token_file only the board itself may change anything" };
+    return { status: 403, error: "without status.token_file only the board itself may ask for this" };
   }
   const why = said === undefined ? "found none, wanted Bearer and the token" : "the token is wrong";
   return { status: 401, error: `authorization: ${why}` };

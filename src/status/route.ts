@@ -1,6 +1,6 @@
 /**
  * What a path of the status server may be: something to read, something that
- * streams, or something to change. And the answers they give. Which paths there
+ * streams, something for few, or something to change. And the answers they give. Which paths there
  * are is for routes.ts; whether one may ask, and sending it, for exchange.ts.
  */
 import type { IncomingHttpHeaders } from "node:http";
@@ -26,6 +26,8 @@ export type Route =
   | { readonly reads: (view: View, asked: Asked) => Answer }
   /** Views, one after the other. GET alone. */
   | { readonly streams: "views" }
+  /** The board's log, to those who may change something. GET. */
+  | { readonly shows: "log" }
   /** What its body wishes. POST. */
   | { readonly changes: (body: string) => Wish }
   /** A payload for a slot. POST; and GET, to ask how far it is. */
@@ -50,5 +52,5 @@ export function jsonLine(value: unknown): string {
 export function methodsOf(route: Route): readonly string[] {
   if ("reads" in route) return ["GET", "HEAD"];
   if ("takes" in route) return ["GET", "POST"];
-  return "streams" in route ? ["GET"] : ["POST"];
+  return "streams" in route || "shows" in route ? ["GET"] : ["POST"];
 }

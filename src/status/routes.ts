@@ -19,6 +19,7 @@ export const routes: { readonly [path: string]: Route } = {
   "/healthz": { reads: healthz },
   "/schema.json": { reads: () => ({ status: 200, type: "application/schema+json", body: jsonLine(schema) }) },
   "/events": { streams: "views" },
+  "/log": { shows: "log" },
   "/maintenance": { changes: readMaintenance },
   "/identify": { changes: readIdentify },
   "/update": { takes: "payload" },

@@ -3,7 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Petition, refuse, refuseReader } from "../../src/status/permission.js";
+import { type BodyType, type Petition, refuse, refuseReader } from "../../src/status/permission.js";
 
 const TOKEN = "open sesame";
 const local: Petition = {
@@ -23,7 +23,7 @@ const remote: Petition = {
 const bearer = { authorization: `Bearer ${TOKEN}` };
 
 // biome-ignore format: one rule a line
-const rows: { is: string; from: Petition; token?: string; status?: number; says?: RegExp }[] = [
+const rows: { is: string; from: Petition; body?: BodyType; token?: string; status?: number; says?: RegExp }[] = [
   { is: "the board itself", from: local },
   { is: "the board itself, with a token set", from: local, token: TOKEN },
   { is: "the board itself by IPv6", from: { ...local, remoteAddress: "::1", localAddress: "::1", host: "[::1]:8080" } },
@@ -49,11 +49,13 @@ const rows: { is: string; from: Petition; token?: string; status?: number; says?
   { is: "no host", from: { ...local, host: undefined }, status: 403, says: /host: found none/ },
   { is: "our own name", from: { ...remote, ...bearer, host: "left:8080" }, token: TOKEN },
   { is: "our own name by mDNS", from: { ...remote, ...bearer, host: "Left.local:8080" }, token: TOKEN },
+  { is: "whoever reads the log has no body, and needs the token", from: { ...remote, contentType: undefined }, body: "no body", token: TOKEN, status: 401, says: /found none, wanted Bearer/ },
+  { is: "who has it reads the log", from: { ...remote, ...bearer, contentType: undefined }, body: "no body", token: TOKEN },
   { is: "localhost", from: { ...local, host: "localhost:8080" } },
 ];
-for (const { is, from, token, status, says } of rows) {
+for (const { is, from, body, token, status, says } of rows) {
   test(`${is}: ${status ?? "may"}`, () => {
-    const refusal = refuse(from, token, ["left"]);
+    const refusal = refuse(from, token, ["left"], body);
     assert.equal(refusal?.status, status);
     if (says) assert.match(refusal?.error ?? "", says);
     assert.ok(!refusal?.error.includes(TOKEN), "the token is told to nobody");

@@ -24,7 +24,7 @@ before(async () => {
 after(() => server.close());
 
 const JSON_TYPE = "application/json; charset=utf-8";
-const PATHS = "/, /status, /metrics, /healthz, /schema.json, /events, /maintenance, /identify, /update";
+const PATHS = "/, /status, /metrics, /healthz, /schema.json, /events, /log, /maintenance, /identify, /update";
 const READ = "GET, HEAD, OPTIONS";
 const found = { error: (path: string) => `there is no ${path}; try ${PATHS}` };
 
@@ -49,6 +49,9 @@ const rows: { ask: string; status: number; type?: string; allow?: string; error?
   { ask: "OPTIONS /update", status: 204, allow: "GET, POST, OPTIONS" },
   { ask: "DELETE /update", status: 405, allow: "GET, POST, OPTIONS", error: "/update answers GET and POST, not DELETE" },
   { ask: "GET /update", status: 404, error: "this computer has no slots: it was not started from a card of carpio's" },
+  { ask: "OPTIONS /log", status: 204, allow: "GET, OPTIONS" },
+  { ask: "POST /log", status: 405, allow: "GET, OPTIONS", error: "/log answers GET, not POST" },
+  { ask: "GET /log", status: 404, error: "this computer keeps the log itself: journalctl -u carpio, or wherever standard error goes" },
   { ask: "GET /nosuch", status: 404, error: found.error("/nosuch") },
   { ask: "GET /toString", status: 404, error: found.error("/toString") },
   { ask: "DELETE /__proto__", status: 404, error: found.error("/__proto__") },
