@@ -43,6 +43,8 @@ export interface Machine {
   readonly suffix: string;
   /** The text of `router.nftables`, or why there is none. */
   readonly rules: { readonly text: string } | { readonly found: string } | undefined;
+  /** Where the status page is; `undefined`: there is none. */
+  readonly port: number | undefined;
   /** `undefined` where there are no slots to update. */
   readonly updates: { readonly config: string } | undefined;
 }
@@ -55,6 +57,7 @@ export const PROGRESS = "update.out";
 const RULES = `${RUN}/nftables.conf`;
 const LEASE = `${RUN}/lease.sh`;
 const SSH = `${RUN}/ssh`;
+const MDNS = `${RUN}/mdns`;
 /** Debian's busybox has an ip of its own, which knows less. */
 const IP = ["/sbin/ip", "-force", "-batch", "-"];
 /** A board starts in 1970: then the clock jumps, at whatever moment. Nobody may ask it. */
@@ -74,6 +77,7 @@ export function planSystem(system: SystemConfig, carried: readonly string[], mac
     stages: [
       { about: "host name", steps: [{ write: "/proc/sys/kernel/hostname", text: `${hostname}\n` }] },
       namesStage(system),
+      mdnsStage(machine),
       ...routerStages(system, machine),
       { about: "lo", steps: [ipBatch(["link set dev lo up"])] },
       { about: "leases", steps: [{ write: LEASE, text: LEASE_SCRIPT, mode: EXECUTABLE }] },
@@ -84,6 +88,7 @@ export function planSystem(system: SystemConfig, carried: readonly string[], mac
     ],
     services: [
       ...wanted.filter(({ dhcp }) => dhcp).map((each) => leaseService(each, hostname)),
+      ...wanted.map(mdnsService),
       ...servicesOf(system),
       ...(machine.updates ? [updateService(machine.updates.config)] : []),
     ],
@@ -162,6 +167,20 @@ function namesStage({ dns }: SystemConfig): Stage {
       { write: `${RUN}/resolv.conf`, text },
     ],
   };
+}
+
+/** What computers beside this one are told when they ask for its name with .local behind it. */
+function mdnsStage({ port }: Machine): Stage {
+  const page = port === undefined ? { type: "_device-info._tcp", port: 0 } : { type: "_http._tcp", port };
+  return {
+    about: "mdns",
+    steps: [{ write: `${MDNS}/board.service`, text: `type ${page.type}\nport ${page.port}\n` }],
+  };
+}
+
+/** One for each interface, so that nobody is told a floating address. */
+function mdnsService({ name }: InterfaceConfig): Service {
+  return { name: `mdns-${name}`, argv: ["mdnsd", "-n", "-l", "err", "-i", name, MDNS], quiet: true };
 }
 
 /** Rules first: a router that has lost its own forwards nothing. */

@@ -49,7 +49,12 @@ export async function setUp(order: SetupOrder, setting: Setting = here): Promise
   const carried = groups.map((group) => group.interface);
   const found = await setting.machine(physicalOf(config), root);
   const rules = rulesOf(system.router.nftables, path);
-  const plan = planSystem(system, carried, { ...found, rules, updates: card.running && { config: path } });
+  const plan = planSystem(system, carried, {
+    ...found,
+    rules,
+    port: config.status.listen?.port,
+    updates: card.running && { config: path },
+  });
   if (rules && "found" in rules) {
     problems.push(
       `router.nftables: found ${rules.found}, wanted a file with rules for nft: nothing is forwarded`,

@@ -19,7 +19,13 @@ after(() => rmSync(parent, { recursive: true }));
 
 const SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOWoNcEJL8fC8QkEcxfOqE9HDuGoCFL9vHBjDGY1xBnI me";
 const GROUP = '[[carp]]\nvhid = 7\ninterface = "eth1"\npassword = "x"\naddresses = ["192.0.2.1/24"]\n';
-const board: Machine = { interfaces: ["eth0", "eth1"], suffix: "1a2b", rules: undefined, updates: undefined };
+const board: Machine = {
+  interfaces: ["eth0", "eth1"],
+  suffix: "1a2b",
+  rules: undefined,
+  port: 8080,
+  updates: undefined,
+};
 
 function planOf(toml: string, machine: Partial<Machine> = {}) {
   const parsed = parseConfig(toml, { hostname: "box", readSecret: () => "" });
@@ -62,6 +68,18 @@ const rows: readonly {
     toml: "",
     what: "eth0",
     is: ["eth0", IP, "link set dev eth0 up"],
+  },
+  {
+    why: "an empty file: the board can be asked for by its name",
+    toml: "",
+    what: "mdns-eth0",
+    is: ["service mdns-eth0: mdnsd -n -l err -i eth0 /run/carpio/mdns"],
+  },
+  {
+    why: "who looks for pages in the network finds the board's",
+    toml: "",
+    what: "mdns",
+    is: ["mdns", "write /run/carpio/mdns/board.service", "type _http._tcp", "port 8080"],
   },
   { why: "an empty file: the second one is left alone", toml: "", what: "eth1", is: [] },
   { why: "an empty file: nothing is listened to", toml: "", what: "ssh", is: [] },
