@@ -62,6 +62,9 @@ const MDNS = `${RUN}/mdns`;
 const IP = ["/sbin/ip", "-force", "-batch", "-"];
 /** A board starts in 1970: then the clock jumps, at whatever moment. Nobody may ask it. */
 const CLOCK = ["makestep 1 -1", "port 0", "cmdport 0", "bindcmdaddress /", "pidfile /run/chronyd.pid"];
+/** The terminal that /dev/console stands for: that one itself gives no shell control over its jobs. */
+const CONSOLE =
+  'tty=/dev/$(sed "s/.* //" /sys/class/tty/console/active); exec setsid -c sh -l <"$tty" >"$tty" 2>&1';
 const EXECUTABLE = 0o755;
 const PRIVATE = 0o600;
 
@@ -240,10 +243,7 @@ function servicesOf({ ntpServers, sshKeys, remoteLog, serial }: SystemConfig): S
     });
   }
   if (serial === "shell") {
-    services.push({
-      name: "console",
-      argv: ["setsid", "-c", "sh", "-c", "exec sh -l </dev/console >/dev/console 2>&1"],
-    });
+    services.push({ name: "console", argv: ["sh", "-c", CONSOLE] });
   }
   return services;
 }

@@ -11,10 +11,8 @@ export function runProgram(argv: readonly string[], input = ""): Promise<string 
   const [program = "", ...args] = argv;
   return new Promise((resolve) => {
     const child = execFile(program, args, { timeout: DEADLINE_MS }, (error, _output, said) => {
-      // Of a batch, ip says as well which line it was.
-      const lines = said
-        .split("\n")
-        .filter((line) => line.trim() !== "" && !line.startsWith("Command failed"));
+      // Of a batch, ip says as well which line it was; and nft points at what it means.
+      const lines = said.split("\n").filter((line) => !/^[\s^~]*$|^Command failed/.test(line));
       resolve(error ? `${program}: ${[...new Set(lines)].join("; ") || error.message}` : undefined);
     });
     // One that ends without reading is no mistake of ours.

@@ -252,7 +252,9 @@ const rows: readonly {
     why: "a shell on the serial line",
     toml: '[console]\nserial = "shell"\n',
     what: "console",
-    is: ["service console: setsid -c sh -c exec sh -l </dev/console >/dev/console 2>&1"],
+    is: [
+      'service console: sh -c tty=/dev/$(sed "s/.* //" /sys/class/tty/console/active); exec setsid -c sh -l <"$tty" >"$tty" 2>&1',
+    ],
   },
   { why: "no slots, no updates", toml: "", what: "updates", is: [] },
   {
