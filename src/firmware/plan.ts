@@ -64,7 +64,7 @@ const IP = ["/sbin/ip", "-force", "-batch", "-"];
 const CLOCK = ["makestep 1 -1", "port 0", "cmdport 0", "bindcmdaddress /", "pidfile /run/chronyd.pid"];
 /** The terminal that /dev/console stands for: that one itself gives no shell control over its jobs. */
 const CONSOLE =
-  'tty=/dev/$(sed "s/.* //" /sys/class/tty/console/active); exec setsid -c sh -l <"$tty" >"$tty" 2>&1';
+  'tty=/dev/$(sed "s/.* //" /sys/class/tty/console/active); exec setsid -c /bin/sh -l <"$tty" >"$tty" 2>&1';
 const EXECUTABLE = 0o755;
 const PRIVATE = 0o600;
 

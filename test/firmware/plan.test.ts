@@ -253,7 +253,7 @@ const rows: readonly {
     toml: '[console]\nserial = "shell"\n',
     what: "console",
     is: [
-      'service console: sh -c tty=/dev/$(sed "s/.* //" /sys/class/tty/console/active); exec setsid -c sh -l <"$tty" >"$tty" 2>&1',
+      'service console: sh -c tty=/dev/$(sed "s/.* //" /sys/class/tty/console/active); exec setsid -c /bin/sh -l <"$tty" >"$tty" 2>&1',
     ],
   },
   { why: "no slots, no updates", toml: "", what: "updates", is: [] },
