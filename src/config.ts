@@ -135,7 +135,7 @@ export function readConfig(path: string): Parsed {
   const beside = (name: string) => resolve(dirname(path), name);
   const text = readText(path);
   if ("found" in text) {
-    return { ok: false, problems: [{ ...text, key: path, wanted: "a text file in UTF-8" }], warnings: [] };
+    return { ok: false, problems: [{ ...text, key: "", wanted: "a text file in UTF-8" }], warnings: [] };
   }
   const readSecret = (name: string) => {
     const secret = readText(beside(name));

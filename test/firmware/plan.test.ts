@@ -4,14 +4,23 @@
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { parseConfig } from "../../src/config.js";
 import { findCard } from "../../src/firmware/card.js";
 import { describePlan, type Machine, planSystem } from "../../src/firmware/plan.js";
-import { type Setting, setUp } from "../../src/firmware/setup.js";
+import { problemsOfStart, type Setting, setUp } from "../../src/firmware/setup.js";
 
 const MAIN = join(import.meta.dirname, "../../src/main.js");
 const parent = mkdtempSync(join(tmpdir(), "carpio-setup-"));
@@ -334,6 +343,22 @@ describe("a start", () => {
       assert.equal(at(done, "run/carpio/carpio-errors.txt"), text);
     });
   }
+
+  test("of a file that is still broken writes nothing to the card", async () => {
+    const before = await start("[[carp]\n");
+    const path = join(before.folder, "carpio-errors.txt");
+    utimesSync(path, 1, 1);
+    const after = await start("[[carp]\n", undefined, before);
+    assert.deepEqual(after.problems, before.problems);
+    assert.equal(statSync(path).mtimeMs, 1000);
+  });
+
+  test("leaves to the daemon, in a sentence, what is wrong", async () => {
+    const said = ({ root }: Start) => problemsOfStart(join(root, "run/carpio"));
+    const toml = '[router]\nipv4 = true\nnftables = "carpio.toml"\n';
+    assert.equal(said(await start(toml, /^nft -c/)), "the board's start found: router: nft: no");
+    assert.equal(said(await start(toml)), undefined);
+  });
 
   test("of a file that was put right takes the errors away", async () => {
     const bad = await start("[[carp]\n");
