@@ -51,10 +51,11 @@ const noPanel = (toml: string) => toml.replace('board = "none"', 'board = "/run/
 const badHook = (toml: string) => `${toml}[[hook]]\nrun = ["/bin/false"]\n`;
 
 /**
- * Every check but three. A `status port` that somebody else has cannot be
+ * Every check but four. A `status port` that somebody else has cannot be
  * asked by page or command line: the log says it, and the red lamp. `advskews`
- * is worth a word and never broken. And nobody looks whether a machine without
- * CARP has an address for itself.
+ * is worth a word and never broken. A bad `configuration` runs on a board of an
+ * image alone. And nobody looks whether a machine without CARP has an address
+ * for itself.
  */
 const pairs: readonly Pair[] = [
   {
