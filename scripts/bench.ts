@@ -58,6 +58,7 @@ async function bench(choice: Choice): Promise<number> {
   const played: CaseRecord[] = [];
   for (const each of choice.cases) {
     const able = choice.contenders
+      .filter(({ beside }) => each.beside === beside)
       .filter(({ family }) => each.only === undefined || each.only === family)
       .filter((contender) => each.to === "right" || isRanked(contender));
     for (const contender of able) played.push(await playRuns(each, contender, choice.runs));

@@ -105,7 +105,7 @@ install_packages() {
 find_root_power() {
   as_root=""
   [ "$(id -u)" != 0 ] || return 0
-  command -v sudo >/dev/null || die "$1; that takes root, and there is no sudo"
+  command -v sudo >/dev/null || die "$1, and only root or sudo could change that"
   as_root=sudo
 }
 

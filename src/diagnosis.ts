@@ -56,7 +56,7 @@ export interface GroupEvidence {
   readonly silentFamily: FamilyWord | null;
   /** The kernel confirmed that its addresses are on. */
   readonly holding: boolean;
-  /** It could not hold them when it was to, and gives way to everybody since. */
+  /** It could not hold them when it was to, and gives way to everybody for a while. */
   readonly standsBack: boolean;
   /** Where they belong. */
   readonly device: string;
@@ -165,9 +165,9 @@ const rules = {
         .filter(({ standsBack, faults }) => standsBack && !faults.has("addresses") && !faults.has("device"))
         .map((group) => ({
           subject: subjectOf(group),
-          says: `this board could not hold the addresses of vhid ${group.vhid}, and stands back until it is needed`,
+          says: `this board could not hold the addresses of vhid ${group.vhid}, and stands back for a while`,
           advice:
-            "what the kernel said is in the log, and names the obstacle. When that is gone restart carpio, or begin maintenance on the other board: then this one tries again",
+            "what the kernel said is in the log, and names the obstacle. This one tries again by itself, later each time, and at once when nobody else serves",
         })),
     ),
   },
@@ -183,7 +183,8 @@ const rules = {
           const subject = subjectOf(group);
           if (!holding && roleForMs > SETTLED_MS)
             return [{ subject, says: `${which} are missing from ${device}, though this board serves them` }];
-          if (lostForMs > TOLD_MS) return [];
+          // A link that goes takes them along, and that was another time as master.
+          if (lostForMs > Math.min(TOLD_MS, roleForMs)) return [];
           return [
             {
               subject,

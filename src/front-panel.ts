@@ -69,6 +69,7 @@ export function createFrontPanel(options: FrontPanelOptions): FrontPanel {
   const view = (): View => {
     const carp = [...groups].map(({ vhost }) => ({
       role: vhost.role,
+      why: vhost.why,
       master: vhost.role === "backup" ? (lastHeard(vhost) ?? null) : null,
     }));
     return {

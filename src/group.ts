@@ -8,7 +8,14 @@
 import { randomBytes } from "node:crypto";
 import { type Advertisement, type Drop, encodeAdvertisement, HEADER_BYTES } from "./carp/advertisement.js";
 import { createSigner, type Signer, sign } from "./carp/digest.js";
-import { advertisementTicks, BOW_OUT, DEMOTED_ADVSKEW, type Interval, ticksToMs } from "./carp/interval.js";
+import {
+  advertisementTicks,
+  BOW_OUT,
+  DEMOTED_ADVSKEW,
+  type Interval,
+  isBowOut,
+  ticksToMs,
+} from "./carp/interval.js";
 import {
   type Action,
   type Claim,
@@ -88,6 +95,8 @@ export interface Group {
   deadline(): Instant;
   /** The addresses were lost while they were held: claims them again, or leaves. */
   reclaim(): void;
+  /** Called now and then: whoever could not hold the addresses may want to try again. */
+  review(): void;
   /** Takes over new settings without a pause. */
   reconfigure(config: GroupConfig): void;
   /** Resolves when everything asked for so far is done. */
@@ -96,10 +105,13 @@ export interface Group {
   left(): Promise<void>;
 }
 
-/** A reason to be less eager, from a claim that the kernel refused to the next that it takes. */
+/** A reason to be less eager: from a claim that the kernel refused to the next that it takes, or for a while. */
 export const CANNOT_HOLD = "cannot hold the addresses";
 /** Three failures in a row are no accident, and three successes are a recovery (FreeBSD and OpenBSD count so too). */
 const SEND_FAILURES = 3;
+/** Who could not hold the addresses stays behind the others for so long, and twice as long each time it cannot again. */
+const BEHIND_MS = 10_000;
+const LONGEST_BEHIND_MS = 640_000;
 /** Peers of the BSDs and UCARP count on from ours, so each of our steps leaves them room. */
 const COUNTER_STEP = 0x10000n;
 
@@ -143,6 +155,8 @@ export function createGroup(options: GroupOptions): Group {
   let waiting = 0;
   let failures = 0;
   let successes = 0;
+  let refusals = 0;
+  let behindUntil = Number.NEGATIVE_INFINITY;
   const onLeft: (() => void)[] = [];
   const counters: Counters = {
     sent: 0,
@@ -210,6 +224,10 @@ export function createGroup(options: GroupOptions): Group {
     // What waited behind a slow kernel may be said by a master no more.
     const stale = vhost.role !== "master" && !(action.do === "advertise" && action.to);
     if (stale && action.do !== "release") return;
+    // What was asked for again while a slow claim failed must not come after it.
+    if (action.do === "claim" && vhost.leaving?.to === "init") return;
+    // Whoever serves would let go for it.
+    if (faults.all.has("addresses") && action.do === "advertise" && !isBowOut(action)) return;
     log.debug("linux", () => `${name}: ${JSON.stringify(action)}`);
     switch (action.do) {
       case "claim":
@@ -228,11 +246,18 @@ export function createGroup(options: GroupOptions): Group {
   const claim = async (): Promise<void> => {
     const said = await holder.claim();
     faults.set("addresses", said);
-    if (said === undefined) return handle({ kind: "demote", reason: CANNOT_HOLD, advskew: 0 });
+    if (said === undefined) {
+      refusals = 0;
+      return catchUp();
+    }
     if (vhost.role !== "master") return;
+    behindUntil = now() + Math.min(BEHIND_MS * 2 ** refusals, LONGEST_BEHIND_MS);
+    refusals++;
     handle({ kind: "demote", reason: CANNOT_HOLD, advskew: DEMOTED_ADVSKEW });
     handle({ kind: "stop", why: CANNOT_HOLD });
   };
+
+  const catchUp = (): void => handle({ kind: "demote", reason: CANNOT_HOLD, advskew: 0 });
 
   const advertise = async (claim: Claim, to: Address | undefined): Promise<void> => {
     if (holder.holding) holder.renew();
@@ -324,6 +349,10 @@ export function createGroup(options: GroupOptions): Group {
     deadline: () => nextDeadline(vhost),
     reclaim() {
       if (vhost.role === "master" && !hasSuccessor(vhost)) enqueue({ do: "claim" });
+    },
+    review() {
+      const isBehind = vhost.demotions.some(({ reason }) => reason === CANNOT_HOLD);
+      if (vhost.role === "backup" && isBehind && now() >= behindUntil) catchUp();
     },
     reconfigure(next) {
       const listed = (it: GroupConfig) => it.addresses.map(formatPrefix).join();

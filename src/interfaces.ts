@@ -188,6 +188,7 @@ export function createInterfaces({ ip, groups, onPacket, tune }: InterfacesOptio
           connect(group);
         }
         if (role === "master" && !leaving && !group.holder.holding) group.reclaim();
+        group.review();
       }
     },
     retire(group) {

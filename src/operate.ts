@@ -31,6 +31,8 @@ export interface BoardUrl {
 }
 
 const DEFAULT_PORT = 8080;
+/** What a terminal does not show, and may do. */
+const OBEYED = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 const STATUS_MS = 5_000;
 /** A handover with nobody there to take over, and a slow disc before it. */
 const MAINTENANCE_MS = 10_000;
@@ -48,10 +50,11 @@ export function boardUrl(host: string | undefined, config: Config | undefined): 
   }
   const [, name = "", port] = /^(\[[0-9a-f:.]+\]|[^:[\]/@\s]+)(?::(\d{1,5}))?$/i.exec(host) ?? [];
   const whole = name === "" && /^[0-9a-f:.]+$/i.test(host) ? host : name;
-  if (whole === "" || Number(port ?? 1) < 1 || Number(port ?? 1) > 65_535) {
+  const url = `http://${bracketed(whole)}:${port ?? DEFAULT_PORT}`;
+  if (whole === "" || Number(port ?? 1) < 1 || !URL.canParse(url)) {
     return `HOST: found ${host}, wanted a name or an address, with or without :PORT`;
   }
-  return { url: `http://${bracketed(whole)}:${port ?? DEFAULT_PORT}`, name: host };
+  return { url, name: host };
 }
 
 /** `90s`, `30m`, `2h`, `1d`: seconds. */
@@ -78,7 +81,7 @@ export function findToken(option: string | undefined, board: BoardUrl, config: C
   return knows ? { ok: true, token: read.token } : { ok: true, token: undefined, withheld: true };
 }
 
-/** However an address is written, and whether or not its port is. */
+/** However it is written. */
 function isSameHost(a: string, b: string): boolean {
   return new URL(a).host === new URL(b).host;
 }
@@ -92,7 +95,7 @@ export async function showStatus(
   json: boolean,
 ): Promise<Outcome & { role?: Snapshot["role"] }> {
   const reply = await askBoard(board);
-  if (!reply.ok) return { ok: false, why: `${board.name}: ${tame(reply.why)}` };
+  if (!reply.ok) return { ok: false, why: sentence(board, reply) };
   const { body } = reply;
   const text = json ? `${tameJson(body)}\n` : statusTable(body, new Date());
   return { ok: true, text, role: body.role };
@@ -127,11 +130,12 @@ export async function askIdentify(
 /** What a refusal means for somebody at a command line. */
 async function refused(
   board: BoardUrl,
-  { why, status }: Refused,
+  refusal: Refused,
   { withheld }: Shown,
   command: string,
 ): Promise<Outcome> {
   const { name } = board;
+  const { why, status } = refusal;
   if (status === 401) {
     const hint = withheld ? "; the one of this computer is shown to the boards of status.peers alone" : "";
     return { ok: false, why: `${name}: ${tame(why)} (--token-file FILE${hint})` };
@@ -145,7 +149,12 @@ async function refused(
       };
     }
   }
-  return { ok: false, why: `${name}: ${tame(why)}` };
+  return { ok: false, why: sentence(board, refusal) };
+}
+
+function sentence({ name, isOurs }: BoardUrl, { why, status }: Refused): string {
+  const hint = isOurs && status === undefined ? ": does carpio run here?" : "";
+  return `${name}: ${tame(why)}${hint}`;
 }
 
 /** What the lamps say, in words. */
@@ -224,13 +233,13 @@ function troublesOf({ diagnosis, faults }: Snapshot): readonly string[] {
 
 /** A terminal obeys what it is shown, and what it is shown here came over the network. */
 export function tame(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "\u{fffd}");
+  return text.replace(OBEYED, "\u{fffd}");
 }
 
 /** The same for a terminal: JSON has an escape for every character, and programs read it as it was. */
 export function tameJson(body: unknown): string {
   const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  return JSON.stringify(body, null, 2).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (found) =>
+  return JSON.stringify(body, null, 2).replace(OBEYED, (found) =>
     found === "\n" ? found : found.split("").map(escaped).join(""),
   );
 }

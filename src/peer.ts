@@ -12,6 +12,9 @@ export type Said = v.InferOutput<typeof said>;
 
 const TEXT_AT_MOST = 120;
 const LIST_AT_MOST = 256;
+/** Each of its groups may have several. */
+const FAULTS_AT_MOST = 1_024;
+const FAULTS_READ = 8;
 
 const text = v.pipe(v.string(), v.transform(plain));
 const whole = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
@@ -60,6 +63,11 @@ const said = v.object({
     }),
   }),
   carp: v.pipe(few(LIST_AT_MOST), v.array(group)),
+  faults: v.pipe(
+    few(FAULTS_AT_MOST),
+    v.transform((all) => all.slice(0, FAULTS_READ)),
+    v.array(text),
+  ),
 });
 
 /** `undefined` for something that is no snapshot we could read. */

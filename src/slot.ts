@@ -5,13 +5,17 @@
  *
  * Knows bytes alone; where the slots lie is for `state`.
  */
-import { crc32 } from "node:zlib";
-
 /** One sector, and one page of most cards: whole or garbage, and never a part of another slot. */
 export const SLOT_BYTES = 512;
 const MAGIC = 0x43415250;
 const HEADER_BYTES = 10;
 const CRC_BYTES = 4;
+/** Of each byte alone. */
+const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte;
+  for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  return crc;
+});
 /** What there is room for, in bytes of UTF-8. */
 export const RECORD_BYTES = SLOT_BYTES - HEADER_BYTES - CRC_BYTES;
 
@@ -51,4 +55,10 @@ export function newestSlot(slots: readonly [Slot | undefined, Slot | undefined])
   const [a, b] = slots;
   if (!a || !b) return a ? 0 : b ? 1 : undefined;
   return ((a.sequence - b.sequence) | 0) >= 0 ? 0 : 1;
+}
+
+/** The CRC-32 of Ethernet and zip files. Node has it from 20.15 and 22.2 on, and we run on all of 20 and 22. */
+export function crc32(bytes: Uint8Array): number {
+  const crc = bytes.reduce((sum, byte) => (sum >>> 8) ^ (CRC_TABLE[(sum ^ byte) & 0xff] ?? 0), 0xffffffff);
+  return ~crc >>> 0;
 }

@@ -1,10 +1,11 @@
 /**
- * What must outlive the power: the wish for maintenance. Kept in two files that
- * are written in turn and never grow, so that a cut loses at most what was
- * being written.
+ * What must outlive the power: the wish for maintenance. Kept in two files of
+ * a sector each, written in turn and in place, so that a cut loses at most what
+ * was being written. They are made when first needed, and that is on the disc
+ * as well before a wish is kept.
  */
 import { type FileHandle, mkdir, open } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { decodeSlot, encodeSlot, newestSlot, SLOT_BYTES, type Slot } from "./slot.js";
 
 /** What somebody asked for, and how long it is to last. */
@@ -88,9 +89,15 @@ async function readSlot(path: string): Promise<Slot | undefined> {
 async function writeInPlace(path: string, bytes: Uint8Array): Promise<void> {
   const existing = await open(path, "r+").catch(() => undefined);
   if (existing) return writeTo(existing, bytes);
-  await mkdir(dirname(path), { recursive: true });
+  const directory = resolve(dirname(path));
+  const made = await mkdir(directory, { recursive: true });
   await writeTo(await open(path, "w+", 0o600), bytes);
-  await syncDirectory(dirname(path));
+  // The name of a new folder is kept by the one above it.
+  const highest = made === undefined ? directory : dirname(resolve(made));
+  for (let each = directory; ; each = dirname(each)) {
+    await syncDirectory(each);
+    if (each.length <= highest.length) return;
+  }
 }
 
 async function writeTo(file: FileHandle, bytes: Uint8Array): Promise<void> {

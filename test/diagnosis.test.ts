@@ -125,7 +125,7 @@ const rows: readonly Row[] = [
     when: "the kernel refused them when they were to be served",
     seen: withGroup({ role: "backup", hears: true, standsBack: true }),
     check: "addresses held",
-    says: "this board could not hold the addresses of vhid 7, and stands back until it is needed",
+    says: "this board could not hold the addresses of vhid 7, and stands back for a while",
   },
   {
     when: "the addresses are not where they are served",
@@ -401,6 +401,10 @@ const silent: readonly { readonly when: string; readonly seen: Evidence }[] = [
     seen: withGroup({ holding: false, roleForMs: 1_000 }),
   },
   { when: "addresses went off long ago, and are on", seen: withGroup({ lostForMs: 40_000 }) },
+  {
+    when: "they went off with the link, and it is master again",
+    seen: withGroup({ lostForMs: 9_000, roleForMs: 8_000 }),
+  },
   {
     when: "a backup has no addresses on",
     seen: withGroup({ role: "backup", hears: true, holding: false, lostForMs: 5_000 }),

@@ -17,6 +17,8 @@ export interface FakeHolder extends Holder {
   readonly deeds: string[];
   /** Where it is set, `prepare` waits for it. */
   preparing: Promise<void> | undefined;
+  /** Where it is set, `claim` fails and says so. */
+  refusal: string | undefined;
 }
 
 export interface FakeSender extends Sender {
@@ -79,6 +81,7 @@ export function createFakeHolder(device: CarpDevice): FakeHolder {
     device,
     deeds,
     preparing: undefined,
+    refusal: undefined,
     get holding() {
       return holding;
     },
@@ -89,8 +92,8 @@ export function createFakeHolder(device: CarpDevice): FakeHolder {
     },
     lost: () => note("lost", false),
     async claim() {
-      note("claim", true);
-      return undefined;
+      note("claim", holder.refusal === undefined);
+      return holder.refusal;
     },
     release: async () => note("release", false),
     announce: async () => note("announce", holding),

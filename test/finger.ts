@@ -2,6 +2,7 @@
  * A finger on a simulated button: what it writes, `press` and `release` on a
  * line each, is `src/panel/simulated.ts`'s to know.
  */
+import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -17,7 +18,14 @@ export async function touch(socketPath: string): Promise<Socket> {
       finger.once("error", () => resolve(false));
     });
     // The board may go while the finger is on it.
-    if (touched) return finger.on("error", () => undefined);
+    if (touched) return finger.on("error", () => undefined).resume();
     if (performance.now() > deadlineAt) throw new Error(`no button at ${socketPath}`);
   }
+}
+
+/** Presses; resolves when the board has felt it. */
+export async function pressDown(finger: Socket): Promise<void> {
+  const felt = once(finger, "data", { signal: AbortSignal.timeout(DEADLINE_MS) });
+  finger.write("press\n");
+  await felt;
 }

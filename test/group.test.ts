@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { GroupConfig } from "../src/config.js";
 import { destinationsOf, familiesOf, leaseSeconds } from "../src/group.js";
 import { formatAddress } from "../src/wire/address.js";
+import { createFakeHolder, createFakeSender, fakeGroup, groupConfig, quiet } from "./fakes.js";
 import { addressOf } from "./spec.js";
 
 const rows = [
@@ -59,3 +60,78 @@ for (const { addresses, peers, tells, why } of groups) {
     assert.deepEqual(Object.fromEntries(told), tells);
   });
 }
+
+test("a claim that is asked for again while a slow one fails does not follow it", async () => {
+  const addresses = [{ address: addressOf("192.0.2.1"), length: 24 }];
+  const holder = createFakeHolder({ name: "carp7", parent: "eth0", mac: undefined, addresses });
+  let claims = 0;
+  let refuse: (said: string) => void = () => {};
+  holder.claim = () => {
+    claims++;
+    return new Promise((resolve) => {
+      refuse = resolve;
+    });
+  };
+  let now = 0;
+  const group = fakeGroup(groupConfig({ addresses }), holder, createFakeSender(), () => now);
+  group.handle({ kind: "link", up: true, why: "link up", sources: { 4: addressOf("192.0.2.2") } });
+  now = 3_000;
+  group.handle({ kind: "wake" });
+  await quiet();
+  group.reclaim();
+  refuse("no");
+  await quiet();
+  assert.equal(group.faults.get("addresses"), "no");
+  assert.equal(claims, 1);
+});
+
+/** A group on a device that refuses, and a better master that it is to be. */
+async function refused() {
+  const world = { now: 0 };
+  const addresses = [{ address: addressOf("192.0.2.1"), length: 24 }];
+  const device = { name: "carp7", parent: "eth0", mac: "00:00:5e:00:01:07", addresses };
+  const holder = createFakeHolder(device);
+  const sender = createFakeSender();
+  const group = fakeGroup(groupConfig({ addresses }), holder, sender, () => world.now);
+  const link = () => group.handle({ kind: "link", up: true, why: "link up", sources: {} });
+  const hears = async (claim: string) => {
+    const [advbase = 0, advskew = 0] = claim.split("/").map(Number);
+    group.handle({ kind: "heard", ad: { advbase, advskew, demote: 0 }, from: addressOf("192.0.2.3") });
+    await quiet();
+  };
+  holder.refusal = "ip link set dev carp7 up: refused";
+  link();
+  await hears("1/100");
+  return { world, holder, sender, group, link, hears };
+}
+
+test("who cannot hold the addresses says nothing but its bow-out: whoever serves goes on", async () => {
+  const { world, sender, group } = await refused();
+  world.now = 50;
+  group.handle({ kind: "wake" });
+  await quiet();
+  assert.deepEqual([...new Set(sender.said)], ["255/255"]);
+  assert.equal(group.faults.get("addresses"), "ip link set dev carp7 up: refused");
+});
+
+test("who could not hold the addresses stays behind for ten seconds, then for twenty, and comes back", async () => {
+  const { world, holder, group, link, hears } = await refused();
+  for (const behindSeconds of [10, 20]) {
+    const failedAt = world.now;
+    world.now += 2_000;
+    group.handle({ kind: "wake" });
+    assert.equal(group.vhost.role, "init");
+    group.fault("addresses", undefined);
+    link();
+    world.now = failedAt + behindSeconds * 1000 - 1;
+    group.review();
+    await hears("1/100");
+    assert.equal(group.vhost.role, "backup");
+    world.now += 1;
+    group.review();
+    if (behindSeconds === 20) holder.refusal = undefined;
+    await hears("1/100");
+    assert.equal(group.vhost.role, "master");
+  }
+  assert.deepEqual([group.holder.holding, group.vhost.demotions, group.faults.size], [true, [], 0]);
+});

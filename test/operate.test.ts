@@ -56,6 +56,11 @@ const noHosts = [
   "http://right",
   "a b",
   "me@right",
+  "%",
+  "a<b",
+  "1:2:3",
+  "[::::]",
+  "256.1.1.1",
 ];
 for (const host of [...noHosts, "right/status", "[2001:db8::3", "2001:db8::3]", "[right]:80", "[::1]x"]) {
   test(`${JSON.stringify(host)} is no board`, () => {
@@ -183,6 +188,11 @@ test("a board that does not answer is called by its name, with the reason", asyn
   assert.deepEqual(await askMaintenance(gone, true, undefined, NONE), {
     ok: false,
     why: "left: nobody listens there",
+  });
+  const here: BoardUrl = { ...gone, name: "this board", isOurs: true };
+  assert.deepEqual(await showStatus(here, false), {
+    ok: false,
+    why: "this board: nobody listens there: does carpio run here?",
   });
 });
 

@@ -125,6 +125,13 @@ describe("what is read of a snapshot", () => {
     assert.equal(readPeer(snapshotOf(Array.from({ length: 300 }, () => ({})))), undefined);
   });
 
+  test("of what is wrong there the first is read, and a list that is too long is no snapshot", () => {
+    const faults = Array.from({ length: 600 }, (_, i) => `fault ${i}`);
+    assert.deepEqual(readPeer({ ...snapshotOf(), faults })?.faults, faults.slice(0, 8));
+    assert.equal(readPeer({ ...snapshotOf(), faults: [...faults, ...faults] }), undefined);
+    assert.equal(readPeer({ ...snapshotOf(), faults: [1] }), undefined);
+  });
+
   test("a list of half a million is counted and not read", () => {
     const lamps = { role: { pattern: "blink", stepsMs: new Array(500_000).fill(0) } };
     const body = { ...snapshotOf(), panel: { ...snapshotOf().panel, lamps } };

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import fc from "fast-check";
-import { decodeSlot, encodeSlot, newestSlot, RECORD_BYTES, SLOT_BYTES } from "../src/slot.js";
+import { crc32, decodeSlot, encodeSlot, newestSlot, RECORD_BYTES, SLOT_BYTES } from "../src/slot.js";
 import { openState, type Wish } from "../src/state.js";
 
 const directory = mkdtempSync(join(tmpdir(), "carpio-state-"));
@@ -111,6 +111,11 @@ test("a slot comes back as it was, and one changed bit is noticed", () => {
     () => encodeSlot({ sequence: 1, text: "x".repeat(RECORD_BYTES + 1) }),
     /found 499 bytes, wanted at most 498/,
   );
+});
+
+test("the checksum is the CRC-32 that everybody knows, by its check value", () => {
+  assert.equal(crc32(Buffer.from("123456789")), 0xcbf43926);
+  assert.equal(crc32(new Uint8Array(0)), 0);
 });
 
 test("the later slot counts, also where the numbers begin anew", () => {

@@ -21,6 +21,8 @@ export interface Case {
   readonly to: "left" | "right";
   /** Where it is a matter of one daemon alone. */
   readonly only?: Family;
+  /** Where left and right run different daemons: what right runs. */
+  readonly beside?: Family;
   prepare(scene: Scene): Promise<void>;
   act(scene: Scene): Promise<void>;
 }
@@ -89,6 +91,7 @@ export const cases: readonly Case[] = [
     intervalMs: 0.1,
     ...toAndFro,
   },
+  { name: "to-ucarp", what: "planned handover to ucarp", ...fromLeft, beside: "ucarp", act: handOver },
   { name: "sigterm", what: "SIGTERM of the master", ...fromLeft, act: (scene) => signal(scene, "SIGTERM") },
   { name: "sigkill", what: "SIGKILL of the master's daemon", ...fromLeft, act: crash },
   { name: "power-cut", what: "power of the master cut", ...fromLeft, act: ({ lab }) => lab.left.cutCable() },

@@ -24,6 +24,8 @@ export type Comeback = "returns" | "stays away";
 export interface Contender {
   readonly name: string;
   readonly family: Family;
+  /** Where the worse host runs another daemon: a pair for the cases of such pairs alone. */
+  readonly beside?: Family;
   /** How long to let things calm down: about two of its advertisements, and not less than 500 ms. */
   readonly calmMs: number;
   /** `comeback`: what the better one should do after it has left; for daemons that must be told when they start. */
@@ -57,6 +59,8 @@ export const contenders: readonly Contender[] = [
   carpioPair("carpio 1 s, interface MAC", { advbase: 1, advskews: [0, 50], mac: "interface" }),
   carpioPair("carpio 0/1 and 0/2", { advbase: 0, advskews: [1, 2], mac: "virtual" }),
   carpioPair(EQUAL, { advbase: 0, advskews: [0, 1], mac: "virtual" }),
+  carpioToUcarp("carpio 1 s to ucarp", true),
+  carpioToUcarp("carpio 1 s to ucarp without preempt", false),
 ];
 
 function ucarpPair(): Contender {
@@ -114,6 +118,24 @@ function carpioPair(name: string, settings: CarpioSettings): Contender {
     startGroups: (host, rank, groups) => [start(host, rank, numbers(groups).map(groupAddress))],
     handOver: async ({ host }) => void (await carpioDoes(host, "maintenance", "on")),
     afterCrash: async ({ host }) => void (await carpioDoes(host, "release")),
+  };
+}
+
+/** UCARP serves with the interface's own MAC, so its peer does as well. */
+function carpioToUcarp(name: string, preempt: boolean): Contender {
+  const settings = { advbase: 1, advskew: 0, mac: "interface" } as const;
+  return {
+    name,
+    family: "carpio",
+    beside: "ucarp",
+    calmMs: 2000,
+    start: (host, rank) =>
+      rank === "better"
+        ? carpio(host, carpioConfig(host, settings, [VIRTUAL_ADDRESS]))
+        : ucarp(host, { advskew: 50, preempt }),
+    startGroups: () => [],
+    handOver: async ({ host }) => void (await carpioDoes(host, "maintenance", "on")),
+    afterCrash: nothing,
   };
 }
 

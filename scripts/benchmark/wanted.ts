@@ -11,6 +11,7 @@ export type Measure =
   | "outageMs"
   | "letGoAfterMs"
   | "severalMs"
+  | "noneMs"
   | "masterMiB"
   | "masterCpuPercent"
   | "overBareNodeMs"
@@ -29,7 +30,7 @@ export interface Wanted {
 }
 
 /** What no run may miss. */
-const EACH_COUNTS: readonly Measure[] = ["lost", "tookMs", "pressToWireMs"];
+const EACH_COUNTS: readonly Measure[] = ["lost", "tookMs", "pressToWireMs", "noneMs"];
 const ONE_SECOND = /^carpio 1 s/;
 const PLAIN = /^carpio 1 s$/;
 
@@ -47,6 +48,9 @@ export const wanted: readonly Wanted[] = [
       text: `press to wire ≤ ${DEBOUNCE_MS} + 50 ms`,
     },
   ]),
+  { contender: /^carpio/, case: "to-ucarp", measure: "lost", atMost: 0, text: "0 lost" },
+  { contender: /^carpio/, case: "to-ucarp", measure: "tookMs", atMost: 1500, text: "took ≤ 1,500 ms" },
+  { contender: /^carpio/, case: "to-ucarp", measure: "noneMs", atMost: 0, text: "never none" },
   { contender: /^carpio/, case: "sigterm", measure: "lost", atMost: 0, text: "0 lost" },
   { contender: /^carpio/, case: "sigkill", measure: "letGoAfterMs", atMost: 100, text: "let go ≤ 100 ms" },
   { contender: /^carpio/, case: "sigkill", measure: "severalMs", atMost: 100, text: "two ≤ 100 ms" },

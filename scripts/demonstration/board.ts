@@ -75,6 +75,8 @@ const FINGER_MS = 200;
 const FINGER_AT_MOST_MS = SHORT_MS - 300;
 /** The threshold of a long press, and what a busy computer needs. */
 const HOLD_AT_MOST_MS = 20_000;
+/** From its start until it answers. */
+const ANSWER_AT_MOST_MS = 20_000;
 /** For people to see that the lamps have changed under the finger. */
 const ADMIRE_MS = 1_500;
 /** After this a watchdog sets the lamps of a daemon that hangs: src/panel/watchdog.ts. */
@@ -239,8 +241,12 @@ export function createBoard(lab: Lab, name: BoardName, onNote: (note: Note) => v
       if (!Object.values(wrong).includes(true)) throw new Error(`nothing is wrong with ${name}`);
       if (wrong.cable) await plugIn();
       if (wrong.ice) await thaw();
-      if (wrong.daemon) await start();
-      else if (wrong.handedOver) await press();
+      if (wrong.daemon) {
+        await start();
+        await soon(() => status !== undefined || ended(), ANSWER_AT_MOST_MS);
+      }
+      // What was wished before a daemon died is wished still.
+      if (status?.snapshot.maintenance.on) await press();
     },
     close() {
       closed = true;

@@ -128,6 +128,8 @@ const ANNOUNCE_AGAIN_MS = 100;
 const ANNOUNCE_REFRESH_MS = 60_000;
 /** A peer that preempts answers a raised advskew at once; for one that does not a bow-out follows. */
 const ANSWER_MS = 50;
+/** Until then one that took over together with us may not have heard what we said as a master. */
+const CROSSING_MS = 50;
 /** How long a master that stands aside asks: a second for UCARP, as above, and what a bow-out takes. */
 const ASK_MS = 1_250;
 /** Longer than another asks that only stands aside, and shorter than one serves that goes. */
@@ -468,7 +470,8 @@ function hearSuccessor(vhost: VirtualHost, leaving: Leaving, heard: Heard): Step
   // Before the first bow-out, a rival that is no better than us may not know yet that we leave. Nor may
   // one that took over together with us: it may be about to give way to what we said then.
   const answers =
-    leaving.bowOuts > 0 || (isPreferred(heard, ourClaim(vhost)) && heard.at - vhost.masterSince >= ANSWER_MS);
+    leaving.bowOuts > 0 ||
+    (isPreferred(heard, ourClaim(vhost)) && heard.at - vhost.masterSince >= CROSSING_MS);
   return answers && !isBowOut(heard) ? follow(vhost, leaving, heard, heard.at) : unchanged(vhost);
 }
 

@@ -87,6 +87,8 @@ export function createHolder(options: HolderOptions): Holder {
   let changing = 0;
   let changedAt = Number.NEGATIVE_INFINITY;
   let renewedAt = Number.NEGATIVE_INFINITY;
+  /** A second renewal behind one that `ip` has not carried out would be the same once more. */
+  let renewing = false;
   let announcedAt = Number.NEGATIVE_INFINITY;
   /** Nothing was announced since the claim, which does so itself. */
   let claimed = false;
@@ -237,9 +239,11 @@ export function createHolder(options: HolderOptions): Holder {
 
   const renewLease = async (): Promise<void> => {
     const commands = renewCommands(device, options.parentPrefixes(), options.leaseSeconds());
+    renewing = true;
     let outcome = await ip.run(commands);
     // By the next advertisement the lease may be over: whoever ended `ip` has cost it one renewal already.
     if (!outcome.answered && wanted) outcome = await ip.run(commands);
+    renewing = false;
     if (wanted) fault("device", describe(outcome.refusals));
   };
 
@@ -284,7 +288,7 @@ export function createHolder(options: HolderOptions): Holder {
       if (!isSaid) await announce();
     },
     renew() {
-      if (!wanted || performance.now() - renewedAt < RENEW_EVERY_MS) return;
+      if (!wanted || renewing || performance.now() - renewedAt < RENEW_EVERY_MS) return;
       renewedAt = performance.now();
       renewLease();
     },

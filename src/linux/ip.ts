@@ -7,6 +7,7 @@
  * the numbers of devices, so it is replaced whenever one may have changed.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 
 /** A command that the kernel or `ip` refused, and what it said. */
 export interface Refusal {
@@ -35,6 +36,8 @@ const PROMPT = "address show dev lo";
 const PROMPT_ANSWER = '[{"ifindex":1,"ifname":"lo"';
 /** Far longer than the kernel takes, and shorter than a backup's patience. */
 const DEADLINE_MS = 2_000;
+/** So often one that is at work is given as long again: it waits for the processor, and another would as well. */
+const MORE_TIMES = 14;
 const SHOWN_CHARACTERS = 80;
 
 interface Batch {
@@ -49,6 +52,7 @@ interface Batch {
 interface Child {
   readonly process: ChildProcess;
   readonly batches: Batch[];
+  readonly moreTimes: number;
   /** For the first of them; those behind it have not begun. */
   timer: NodeJS.Timeout | undefined;
   lines: number;
@@ -58,14 +62,14 @@ interface Child {
   exited: Promise<void>;
 }
 
-export function openIp(): Ip {
+export function openIp({ moreTimes = MORE_TIMES } = {}): Ip {
   let current: Child | undefined;
   let retired = Promise.resolve();
   let closed = false;
 
   const child = (): Child => {
     if (current) return current;
-    const started = startChild();
+    const started = startChild(moreTimes);
     current = started;
     started.exited.then(() => {
       if (current === started) current = undefined;
@@ -102,7 +106,7 @@ export function openIp(): Ip {
   };
 }
 
-function startChild(): Child {
+function startChild(moreTimes: number): Child {
   const process = spawn("sh", ["-c", "exec ip -json -force -batch - 2>&1"], {
     stdio: ["pipe", "pipe", "ignore"],
     // Ctrl-C on a terminal is for the daemon, which still needs us on its way out.
@@ -119,6 +123,7 @@ function startChild(): Child {
   const child: Child = {
     process,
     batches: [],
+    moreTimes,
     timer: undefined,
     lines: 0,
     rest: "",
@@ -158,15 +163,31 @@ function enqueue(child: Child, commands: readonly string[]): Promise<Outcome> {
   });
 }
 
-/** Whoever was stopped itself finds an answer waiting, and reads it before it judges. */
-function startTimer(child: Child): void {
+/**
+ * Whoever was stopped itself finds an answer waiting, and reads it before it
+ * judges. An `ip` that is at work has not had its turn yet on a board that is
+ * busy, and another in its place would have to begin anew.
+ */
+function startTimer(child: Child, times = 1): void {
   clearTimeout(child.timer);
   const [first] = child.batches;
   if (!first) return;
   const judge = () => {
-    if (child.batches[0] === first) kill(child, `ip did not answer within ${DEADLINE_MS / 1000} s`);
+    if (child.batches[0] !== first) return;
+    if (times <= child.moreTimes && isAtWork(child.process.pid)) startTimer(child, times + 1);
+    else kill(child, `ip did not answer within ${(times * DEADLINE_MS) / 1000} s`);
   };
   child.timer = setTimeout(() => setImmediate(judge), DEADLINE_MS);
+}
+
+/** True for one that runs, waits for the processor, or is held up in the kernel, where no signal reaches it. */
+function isAtWork(pid: number | undefined): boolean {
+  try {
+    // The state stands behind the name, which is in brackets and may hold anything.
+    return /^.*\) [RD] /s.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
 }
 
 function read(child: Child, text: string): void {

@@ -29,6 +29,8 @@ const PACKETS_PER_SECOND_A_VHID = 512;
 /** Above what 255 groups at ten advertisements a second send, below what keeps a small board busy. */
 const MOST_PACKETS_PER_SECOND = 4_000;
 const READ_EVERY_MS = 1_000;
+/** Of the time at most: on a board that is slow or busy a program is long in starting, and carpio needs the processor. */
+const READ_SHARE = 0.05;
 const DEADLINE_MS = 5_000;
 
 export interface Prefilter {
@@ -38,7 +40,7 @@ export interface Prefilter {
   unload(): Promise<void>;
   /** As they were last read; `undefined` without a prefilter. */
   readonly counters: FilterCounters | undefined;
-  /** Reads the counters from the kernel, at most once a second. */
+  /** Reads the counters from the kernel: at most once a second, and less often where that takes long. */
   read(): Promise<void>;
 }
 
@@ -46,7 +48,7 @@ export function createPrefilter(): Prefilter {
   let loaded = false;
   let todo: Promise<unknown> = Promise.resolve();
   let counters: FilterCounters | undefined;
-  let readAt = Number.NEGATIVE_INFINITY;
+  let restUntil = Number.NEGATIVE_INFINITY;
   return {
     load(interfaces) {
       const loading = todo.then(async () => {
@@ -67,9 +69,14 @@ export function createPrefilter(): Prefilter {
       return loaded ? counters : undefined;
     },
     async read() {
-      if (!loaded || performance.now() - readAt <= READ_EVERY_MS) return;
-      readAt = performance.now();
-      counters = await readCounters();
+      const askedAt = performance.now();
+      if (!loaded || askedAt < restUntil) return;
+      restUntil = Number.POSITIVE_INFINITY;
+      try {
+        counters = await readCounters();
+      } finally {
+        restUntil = askedAt + Math.max(READ_EVERY_MS, (performance.now() - askedAt) / READ_SHARE);
+      }
     },
   };
 }

@@ -128,7 +128,7 @@ function boards(shown: Snapshot): Html | undefined {
 }
 
 function peerCard(peer: PeerSnapshot): Html {
-  const { reachable, problem, role, face, lamps, willing, askedSecondsAgo, url } = peer;
+  const { reachable, problem, role, face, lamps, willing, faults, askedSecondsAgo, url } = peer;
   const asked = askedSecondsAgo === null ? "" : ` Asked ${span(askedSecondsAgo)} ago.`;
   // What the configuration says may be anything, and a link must not be.
   const where = /^https?:\/\//.test(url) ? html`<a href="${url}">${nameOf(peer)}</a>` : nameOf(peer);
@@ -140,7 +140,9 @@ function peerCard(peer: PeerSnapshot): Html {
   const would = willing === null || role !== "backup" ? "" : ` It would ${willing ? "" : "not "}take over.`;
   return html`<article class="peer">
     ${lamps && drawPanel(nameOf(peer), lamps, false)}
-    <div><h3>${where}</h3><p><b>${does}.</b>${would}</p><p class="quiet">${asked}</p></div>
+    <div><h3>${where}</h3><p><b>${does}.</b>${would}</p>
+      ${faults.length > 0 && html`<ul class="faults">${faults.map((fault) => html`<li>${fault}</li>`)}</ul>`}
+      <p class="quiet">${asked}</p></div>
   </article>`;
 }
 

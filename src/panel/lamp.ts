@@ -28,8 +28,13 @@ export type Face =
 /** What a face depends on: a part of the snapshot. */
 export interface View {
   readonly role: "init" | "backup" | "master" | "mixed";
-  /** `master`: whom the group stands by for, once it was heard. */
-  readonly carp: readonly { readonly role: "init" | "backup" | "master"; readonly master: object | null }[];
+  readonly carp: readonly {
+    readonly role: "init" | "backup" | "master";
+    /** Why it is in this role. */
+    readonly why: string;
+    /** Whom the group stands by for, once it was heard. */
+    readonly master: object | null;
+  }[];
   readonly maintenance: {
     readonly on: boolean;
     readonly handover: { readonly state: "none" | "asking" | "handing-over" | "handed-over" | "no-taker" };
@@ -39,6 +44,9 @@ export interface View {
   readonly leaving: boolean;
   readonly faults: readonly string[];
 }
+
+/** Why a group is in INIT that has not been told yet how its link is. */
+const BEGINS = "started";
 
 const on: Lamp = { pattern: "on" };
 const off: Lamp = { pattern: "off" };
@@ -110,11 +118,15 @@ export function face(view: View, button: { readonly held: boolean } = { held: fa
  * Safe is what is so, and not what was agreed: whoever has become master again
  * serves alone, and a backup that has heard nobody yet is about to. While
  * nothing is decided, before the wish is kept or after a restart, patience.
+ * Without a link nobody loses anything, once it is known that there is none.
  */
 function maintenanceFace({ carp, maintenance }: View): Face {
   const isDecided = maintenance.handover.state !== "none";
   if (carp.some(({ role }) => role === "master")) return isDecided ? "no-taker" : "handing-over";
-  return carp.some(({ role, master }) => role === "backup" && master === null) ? "handing-over" : "safe";
+  const mayServeSoon = carp.some(({ role, why, master }) =>
+    role === "init" ? why === BEGINS : master === null,
+  );
+  return mayServeSoon ? "handing-over" : "safe";
 }
 
 function roleFace({ role }: View): RoleFace {

@@ -1,9 +1,9 @@
 /**
  * A panel without hardware. Lamps are seen in the status, as patterns. The
  * button is a socket in the file system: `press` and `release`, each on a
- * line; whoever hangs up lets go.
+ * line and answered with what the contact is then; whoever hangs up lets go.
  *
- *   printf 'press\nrelease\n' | nc -U /run/carpio/button
+ *   (echo press; sleep 0.2; echo release) | nc -N -U /run/carpio/button
  */
 import { mkdirSync, rmSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
@@ -39,7 +39,9 @@ async function listen(path: string, onEdge: (pressed: boolean) => void): Promise
       put(socket, false);
     });
     createInterface({ input: socket }).on("line", (line) => {
-      if (line === "press" || line === "release") put(socket, line === "press");
+      if (line !== "press" && line !== "release") return;
+      put(socket, line === "press");
+      socket.write(fingers.size > 0 ? "pressed\n" : "released\n");
     });
   });
   return new Promise((resolve, reject) => {

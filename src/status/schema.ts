@@ -145,6 +145,7 @@ const peer = object<PeerSnapshot>({
     "would take over all that this board serves; null: nothing is served here, or it does not say",
     orNull(flag),
   ),
+  faults: described("what is wrong there in its own words, the first of it", list(text)),
   carp: list(
     object<PeerGroupSnapshot>({
       vhid: count,

@@ -50,6 +50,8 @@ export interface PeerSnapshot {
   readonly lamps: PanelView["lamps"] | null;
   /** Whether it would take over all that this board serves; `null`: nothing is served here, or it does not say. */
   readonly willing: boolean | null;
+  /** What is wrong there, the first of it. */
+  readonly faults: readonly string[];
   readonly carp: readonly PeerGroupSnapshot[];
 }
 
@@ -226,6 +228,7 @@ function peerSnapshot(
     face: said?.panel.face ?? null,
     lamps: said?.panel.lamps ?? null,
     willing: reachable && served.length > 0 ? (isWilling ?? null) : null,
+    faults: said?.faults ?? [],
     carp: (said?.carp ?? []).map(({ master, ...group }) => ({ ...group, master: master?.address ?? null })),
   };
 }

@@ -5,6 +5,8 @@
  * The machine that emulates is a busy one, and nothing here is judged by one
  * look: a face, a lamp that stays lit or one that blinks is waited for.
  */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Interval } from "../../src/carp/interval.js";
 import type { Snapshot } from "../../src/status/snapshot.js";
 import { now } from "../lab/child.js";
 import { FAULT, MAINTENANCE, type Reading, ROLE, stepsOf } from "./lamps.js";
@@ -14,6 +16,10 @@ export type Face = Snapshot["panel"]["face"];
 
 /** What an emulated processor may be late by, on a machine with other things to do. */
 const LATE_MS = 40;
+const ASK_EVERY_MS = 500;
+/** Whoever takes long to answer has other things to do, and is asked less often. */
+const REST = 4;
+const LONGEST_REST_MS = 5_000;
 /** Longer than any lamp that blinks stays as it is, but for a wink. */
 const STEADY_MS = 1_200;
 /** Between two looks at one that blinks. */
@@ -22,22 +28,26 @@ const LOOK_MS = 250;
 const ENOUGH = 3;
 
 /** The `[[carp]]` table; left out is what a board alone wants. */
-export function group({ advskew = 0 }: { readonly advskew?: number } = {}): readonly string[] {
+export function group({ advbase = 1, advskew = 0 }: Partial<Interval> = {}): readonly string[] {
   const settings = ["vhid = 7", 'interface = "eth0"', 'password = "x"', 'addresses = ["192.0.2.1/24"]'];
-  return ["[[carp]]", ...settings, `advskew = ${advskew}`];
+  return ["[[carp]]", ...settings, `advbase = ${advbase}`, `advskew = ${advskew}`];
 }
 
 /** The status, or nothing from a board that is still starting. */
 export async function statusOf(board: Machine): Promise<Snapshot | undefined> {
-  const text = await board.run("wget -q -O - http://127.0.0.1:8080/status").catch(() => undefined);
+  const text = await board.get("/status").catch(() => undefined);
   return text === undefined ? undefined : (JSON.parse(text) as Snapshot);
 }
 
 /** Waits until the status is so; says what of it was last seen, and what was wrong. */
 export function untilStatus(board: Machine, what: string, isSo: (it: Snapshot) => boolean) {
   let last: Snapshot | undefined;
+  let restMs = 0;
   const ask = async () => {
+    await delay(restMs);
+    const askedAt = now();
     last = await statusOf(board);
+    restMs = Math.min(Math.max(ASK_EVERY_MS, REST * (now() - askedAt)), LONGEST_REST_MS);
     return { isSo: last !== undefined && isSo(last), face: last?.panel.face, faults: last?.faults };
   };
   return board.until(ask, { holds: (seen) => seen.isSo, what }).then(() => last as Snapshot);

@@ -6,13 +6,14 @@
  *   lamps         ◀─ a trace of every edge ── lines 0 to 2 of the PL061
  *   setButton()   ── qtest, set_irq_in ─────▶ line 3 of the PL061
  *   run()         ◀─ the serial line ───────▶ a shell, PID 1
+ *   get()         ◀─ the cable ──────────────▶ port 8080
  *   cable         ◀─ tap, a port of a switch ▶ eth0, virtio
  *   disc          ◀─ a file that stays ──────▶ /var/lib/carpio, vfat on virtio
  *
  * It knows pins and commands; what carpio does with them is for the tests.
  * scripts/guest.mjs makes what is booted.
  */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   appendFileSync,
@@ -28,10 +29,12 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
+import { promisify } from "node:util";
 import { Lamps } from "./lamps.js";
 import { type Dialogue, openQmp, openQtest } from "./monitor.js";
 
@@ -49,19 +52,44 @@ export interface MachineOptions {
   readonly leds?: boolean;
 }
 
-/** A tap device, and the words before a command that enter the network it is in. */
+/** A tap device. A door is the words before a command that enter a network. */
 export interface Cable {
   readonly device: string;
+  /** To where the device is. */
   readonly door: readonly string[];
+  /** To somebody else at the same switch, who can ask what carpio shows. */
+  readonly visitor: readonly string[];
+}
+
+/** How its port 8080 is asked from outside. */
+interface Outside {
+  readonly door: readonly string[];
+  readonly host: string;
+}
+
+/** Something to wait for. */
+interface Event<T> {
+  readonly holds: (answer: T) => boolean;
+  /** In words, for when it does not come. */
+  readonly what: string;
+  readonly deadlineMs?: number;
 }
 
 const root = join(import.meta.dirname, "../../..");
 const guest = join(root, "build/guest");
 const QEMU = "qemu-system-aarch64";
 const TRACE = "trace";
-const MEMORY_MB = 768;
+/** The number of one without neighbours; QEMU's own network has its router at .2. */
+const ALONE = 15;
+/** Of two processors at least one is left for carpio's programs, as on the boards that people have. */
+const PARTS = ["-cpu", "cortex-a72", "-smp", "2", "-m", "768"];
 const BOOT_MS = 120_000;
 const COMMAND_MS = 60_000;
+/** For whatever is waited for: a machine that shares its processors with others takes its time. */
+const EVENT_MS = 180_000;
+const LOOK_EVERY_MS = 30;
+const STATUS_PORT = 8080;
+const NO_ANSWER_MS = 10_000;
 const DISC_BYTES = 4 << 20;
 const BUTTON_LINE = 3;
 /** Long enough for a machine that is busy to see it, and well below a second. */
@@ -84,12 +112,14 @@ export class Machine implements AsyncDisposable {
   readonly #directory: string;
   /** What was seen of the lamps since the machine has power. */
   readonly lamps: Lamps;
+  readonly #outside: Outside;
   #qtest: Dialogue | undefined;
   #gpio = "";
   #commands = 0;
 
-  private constructor(directory: string, command: readonly string[]) {
+  private constructor(directory: string, outside: Outside, command: readonly string[]) {
     this.#directory = directory;
+    this.#outside = outside;
     this.lamps = new Lamps(join(directory, TRACE));
     const [file = "", ...parameters] = command;
     this.#process = spawn(file, parameters, { stdio: ["pipe", "pipe", "pipe"] });
@@ -102,7 +132,8 @@ export class Machine implements AsyncDisposable {
   /** Returns when a shell answers; carpio does not run yet. */
   static async boot(options: MachineOptions): Promise<Machine> {
     const directory = mkdtempSync(join(tmpdir(), `carpio-machine-${options.name}-`));
-    const machine = new Machine(directory, commandFor(options, directory));
+    const outside = await outsideOf(options);
+    const machine = new Machine(directory, outside, commandFor(options, directory, outside));
     try {
       const qmp = await openQmp(join(directory, "qmp"));
       machine.#gpio = await findGpio(qmp);
@@ -155,15 +186,19 @@ export class Machine implements AsyncDisposable {
     return said;
   }
 
+  /**
+   * What carpio answers over HTTP to somebody outside. A command in the guest
+   * would take some tenths of a second of the processors that carpio needs.
+   */
+  async get(path: string): Promise<string> {
+    const { door, host } = this.#outside;
+    const wget = ["busybox", "wget", "-q", "-O", "-", `http://${host}${path}`];
+    const [file = "", ...parameters] = [...door, ...wget];
+    return (await promisify(execFile)(file, parameters, { timeout: NO_ANSWER_MS })).stdout;
+  }
+
   /** Asks again and again until the answer is as wanted. */
-  async until<T>(
-    ask: () => T | Promise<T>,
-    {
-      holds,
-      what,
-      deadlineMs = COMMAND_MS,
-    }: { holds: (answer: T) => boolean; what: string; deadlineMs?: number },
-  ): Promise<T> {
+  async until<T>(ask: () => T | Promise<T>, { holds, what, deadlineMs = EVENT_MS }: Event<T>): Promise<T> {
     const deadlineAt = performance.now() + deadlineMs;
     for (;;) {
       const answer = await ask();
@@ -173,7 +208,7 @@ export class Machine implements AsyncDisposable {
         const last = this.lines.slice(-10).join("\n");
         throw new Error(`waited in vain for ${what}; last seen: ${JSON.stringify(answer)}\n${last}`);
       }
-      await delay(30);
+      await delay(LOOK_EVERY_MS);
     }
   }
 
@@ -218,15 +253,33 @@ export function makeDisc(file: string): string {
   return file;
 }
 
+/** Without a cable QEMU itself is at the other end, and forwards a port of this computer. */
+async function outsideOf({ number = ALONE, cable }: MachineOptions): Promise<Outside> {
+  if (cable) return { door: cable.visitor, host: `${addressOf(number)}:${STATUS_PORT}` };
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return { door: [], host: `127.0.0.1:${port}` };
+}
+
+function addressOf(number: number): string {
+  return `192.0.2.${number}`;
+}
+
 /** QEMU goes with us, however we end. */
-function commandFor(options: MachineOptions, directory: string): readonly string[] {
-  const { number = 2, cable, disc, leds = false } = options;
+function commandFor(options: MachineOptions, directory: string, outside: Outside): readonly string[] {
+  const { number = ALONE, cable, disc, leds = false } = options;
   const mac = `52:54:00:00:02:${number.toString(16).padStart(2, "0")}`;
-  const lan = cable ? `tap,ifname=${cable.device},script=no,downscript=no` : "user,restrict=on,ipv6=off";
+  const forwarded = `hostfwd=tcp:${outside.host}-${addressOf(number)}:${STATUS_PORT}`;
+  const lan = cable
+    ? `tap,ifname=${cable.device},script=no,downscript=no`
+    : `user,restrict=on,ipv6=off,net=192.0.2.0/24,${forwarded}`;
   return [
     ...(cable?.door ?? []),
     ...["setpriv", "--pdeathsig", "KILL", QEMU],
-    ...["-M", "virt", "-cpu", "cortex-a72", "-m", String(MEMORY_MB), "-nodefaults", "-no-reboot"],
+    ...["-M", "virt", ...PARTS, "-nodefaults", "-no-reboot"],
     ...["-display", "none", "-serial", "stdio"],
     ...["-kernel", join(guest, "vmlinuz"), "-initrd", makeInitrd(options, directory)],
     ...["-append", "console=ttyAMA0 loglevel=1 panic=1"],
@@ -242,7 +295,7 @@ function commandFor(options: MachineOptions, directory: string): readonly string
 
 /** Two archives, one behind the other: what all machines have, and what is this one's. */
 function makeInitrd(options: MachineOptions, directory: string): string {
-  const { name, number = 2, config, disc, leds = false } = options;
+  const { name, number = ALONE, config, disc, leds = false } = options;
   const common = join(guest, "common.cpio");
   if (!existsSync(common)) {
     archive(join(guest, "root"), `${common}.${process.pid}`);
@@ -256,7 +309,7 @@ function makeInitrd(options: MachineOptions, directory: string): string {
   writeFileSync(join(own, "etc/carpio.toml"), [`name = "${name}"`, ...config, ""].join("\n"));
   const settings = [
     `hostname ${name}`,
-    `ip address add 192.0.2.${number}/24 dev eth0`,
+    `ip address add ${addressOf(number)}/24 dev eth0`,
     "ip link set eth0 up",
     "export PATH=/usr/local/bin:/usr/sbin:/usr/bin",
     ...(disc ? ["mount -t vfat /dev/vda /var/lib/carpio"] : []),
@@ -284,7 +337,7 @@ function archive(folder: string, file: string): void {
 /** QEMU's own device tree with the lamps as LEDs, under the names of board/virt/board.toml. */
 function treeWithLeds(directory: string): string {
   const tree = join(directory, "virt.dtb");
-  const parameters = ["-M", `virt,dumpdtb=${tree}`, "-cpu", "cortex-a72", "-m", String(MEMORY_MB)];
+  const parameters = ["-M", `virt,dumpdtb=${tree}`, ...PARTS];
   execFileSync(QEMU, [...parameters, "-nodefaults", "-display", "none"], { stdio: "ignore" });
   const chip = execFileSync("fdtget", ["-t", "x", tree, "/pl061@9030000", "phandle"], {
     encoding: "utf8",

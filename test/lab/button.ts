@@ -4,7 +4,7 @@
  */
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { touch as touchSocket } from "../finger.js";
+import { pressDown, touch as touchSocket } from "../finger.js";
 import { type Moment, now } from "./child.js";
 import type { Host } from "./host.js";
 
@@ -12,7 +12,7 @@ import type { Host } from "./host.js";
 export const DEBOUNCE_MS = 20;
 /** For tcpdump: an IPv4 advertisement with what the button raises the advskew to. */
 export const RAISED = "ip proto 112 and ip[22] = 240 and ip[25] != 255";
-/** How long a finger stays: longer than a contact bounces, and less than a second. */
+/** How long a finger stays once it was felt: longer than a contact bounces, and less than a second. */
 const FINGER_MS = 200;
 
 /** A finger on the button of a board. */
@@ -23,7 +23,7 @@ export function touch(host: Host): Promise<Socket> {
 /** A short press; says when the finger let go, which is when a press counts. */
 export async function press(host: Host): Promise<Moment> {
   const finger = await touch(host);
-  finger.write("press\n");
+  await pressDown(finger);
   await sleep(FINGER_MS);
   const releasedAt = now();
   finger.end("release\n");

@@ -14,10 +14,10 @@ import { version } from "../../src/version.js";
 import { readPcap } from "../../src/wire/pcap.js";
 import { boardConfig, ROLE_DEADLINE_MS, startBoard } from "./boards.js";
 import type { Child } from "./child.js";
-import { DEADLINE_MS } from "./evidence.js";
+import { DEADLINE_MS, snapshotOf } from "./evidence.js";
 import { Lab } from "./lab.js";
 import { becomeLabRoot } from "./namespace.js";
-import { CARPIO, type Daemon, carpio as startCarpio, ucarp, VIRTUAL_ADDRESS } from "./peers.js";
+import { CARPIO, configFile, type Daemon, carpio as startCarpio, ucarp, VIRTUAL_ADDRESS } from "./peers.js";
 
 await becomeLabRoot();
 
@@ -438,6 +438,45 @@ describe("asking a board from another computer", { timeout: 120_000 }, () => {
     );
     const off = await ask("maintenance", "off", lab.left.address, "--token-file", other);
     assert.deepEqual([off.status, off.stdout], [0, "192.0.2.2: maintenance is off\n"]);
+  });
+
+  test("identify, with the token: its lamps blink for as long as was said, and its status says until when", async () => {
+    const command = ["identify", lab.left.address, "--for", "2m"];
+    const none = await ask(...command);
+    assert.equal(none.status, 1);
+    assert.match(none.stderr, /^carpio: 192\.0\.2\.2: authorization: found none, /);
+    assert.equal((await snapshotOf(lab.left)).identify.until, null);
+    const file = join(lab.client.directory, "identify-token");
+    writeFileSync(file, "open sesame\n");
+    const { status, stdout, stderr } = await ask(...command, "--token-file", file);
+    assert.equal(status, 0, stderr);
+    const [, end] = /^192\.0\.2\.2: all its lamps blink until (\S+Z)\n$/.exec(stdout) ?? [];
+    const { identify, panel, at } = await snapshotOf(lab.left);
+    assert.deepEqual([identify.until, panel.face], [end, "identify"]);
+    const seconds = (Date.parse(end ?? "") - Date.parse(at)) / 1000;
+    assert.ok(seconds > 60 && seconds <= 120, `${seconds} s`);
+  });
+
+  test("the token of this computer's configuration opens the boards that it names, and no other", async () => {
+    const here = join(lab.client.directory, "token-here");
+    const config = join(lab.client.directory, "carpio.toml");
+    writeFileSync(here, "open sesame\n");
+    writeFileSync(config, `[status]\ntoken_file = "${here}"\npeers = ["http://${lab.left.address}:8080"]\n`);
+    const named = await ask("identify", lab.left.address, "--config", config);
+    assert.deepEqual([named.status, named.stderr], [0, ""]);
+    const floating = await ask("identify", VIRTUAL_ADDRESS, "--config", config);
+    assert.equal(floating.status, 1);
+    assert.match(
+      floating.stderr,
+      /^carpio: 192\.0\.2\.1: authorization: found none, .* \(--token-file FILE; the one of this computer is shown to the boards of status\.peers alone\)\n$/,
+    );
+  });
+
+  test("the board itself needs no token", async () => {
+    const own = [process.execPath, CARPIO, "identify", "--config", configFile(lab.left)];
+    const { status, stdout } = await lab.left.attempt(own);
+    assert.equal(status, 0);
+    assert.match(stdout, /^this board: all its lamps blink until \S+Z\n$/);
   });
 
   test("watched, it goes away and comes back", async () => {

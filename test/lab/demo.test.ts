@@ -111,7 +111,7 @@ test("keys press the button, kill, cut and bring back, and the picture shows it"
 
   // A key that is held down repeats itself, and counts once.
   terminal.press("  ");
-  await terminal.shows(/button \[▼\].*button \[ \]/);
+  await terminal.writes(FINGER_ON_LEFT);
   await terminal.shows(/BACKUP.*MASTER/);
   await terminal.shows(/┃ somebody else serves: safe to unplug .*│ serving /);
   await terminal.shows(/client {2}right serves after .*; 0 packets lost/);
@@ -130,6 +130,15 @@ test("keys press the button, kill, cut and bring back, and the picture shows it"
   await terminal.shows(/not now: no daemon runs on left/);
   terminal.press("b");
   await terminal.shows(/MASTER.*BACKUP/);
+
+  // The wish outlives the daemon, and is taken back as well.
+  terminal.press(" ");
+  await terminal.shows(/┃ somebody else serves: safe to unplug /);
+  terminal.press("k");
+  await terminal.shows(/NO DAEMON.*MASTER/);
+  terminal.press("b");
+  await terminal.shows(/MASTER.*BACKUP/);
+  await terminal.shows(/┃ serving .*│ alive, standing by /);
 
   terminal.press("2c");
   await terminal.shows(/MASTER.*INIT/);
@@ -165,6 +174,8 @@ test("a key holds the button: the lamps change, the board hands over and is off 
   await nothingStays();
 });
 
+/** On one line of the screen, whose every line begins with an H. */
+const FINGER_ON_LEFT = /button \S*\[▼\][^H]*button \S*\[ \]/;
 /** Green lit while amber is. */
 const WINK_BESIDE_AMBER = /● green␛\[0m {2}␛\[33m● amber/;
 const COLOUR = /␛\[[\d;]*3\dm/;

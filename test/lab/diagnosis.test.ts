@@ -222,7 +222,7 @@ const pairs: readonly Pair[] = [
           await right.child.stop();
         },
         check: "addresses held",
-        says: /^this board could not hold the addresses of vhid 7, and stands back until it is needed$/,
+        says: /^this board could not hold the addresses of vhid 7, and stands back for a while$/,
       },
     ],
   },

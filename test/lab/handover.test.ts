@@ -34,16 +34,26 @@ const STAMPED_MS = 250;
 /** 3 x 1 s + 240/256 s, and what a busy machine takes besides. */
 const PATIENCE_MS = 3_938 + 2_000;
 
+const clients: readonly {
+  readonly mac: "virtual" | "interface";
+  readonly asks: readonly string[];
+  readonly aSecond: number;
+}[] = [
+  { mac: "virtual", asks: FLOATING, aSecond: 1_000 },
+  { mac: "interface", asks: FLOATING, aSecond: 1_000 },
+  { mac: "virtual", asks: [VIRTUAL_ADDRESS], aSecond: 10_000 },
+];
+
 describe("handing over again and again", { concurrency: 2, timeout: 240_000 }, () => {
-  for (const mac of ["virtual", "interface"] as const) {
-    test(`${TIMES} times to and fro, ${mac} MAC: nothing is lost`, async (t) => {
+  for (const { mac, asks, aSecond } of clients) {
+    test(`${TIMES} times to and fro, ${mac} MAC, asked ${aSecond} times a second: nothing is lost`, async (t) => {
       await using lab = await Lab.open(BOARDS);
       const left = startPanelBoard(lab.left, [{ mac }]);
       startPanelBoard(lab.right, [{ mac, advskew: ADVSKEWS.right }]);
       await servedBy(lab, ["left"]);
       await until(lab.right, ({ carp }) => carp[0]?.master !== null);
       const took: number[] = [];
-      const losses = await lossesDuring(lab, FLOATING, async () => {
+      const toAndFro = async () => {
         for (let round = 1; round <= TIMES; round++) {
           const pressedAt = await press(lab.left);
           took.push(await handedOver(left, pressedAt));
@@ -51,8 +61,8 @@ describe("handing over again and again", { concurrency: 2, timeout: 240_000 }, (
           await press(lab.left);
           await servedBy(lab, ["left"]);
         }
-      });
-      assertNothingLost(losses);
+      };
+      assertNothingLost(await lossesDuring(lab, asks, toAndFro, 1_000 / aSecond));
       t.diagnostic(`handed over in ${took.join(", ")} ms`);
     });
   }

@@ -8,9 +8,9 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Message } from "../../src/notice.js";
-import { boardConfig, type Group, ROLE_DEADLINE_MS } from "./boards.js";
+import { boardConfig, CONTROL, type Group, ROLE_DEADLINE_MS } from "./boards.js";
 import { now } from "./child.js";
-import { CARP, DEADLINE_MS, longestSilenceMs, until } from "./evidence.js";
+import { CARP, DEADLINE_MS, longestSilenceMs, snapshotOf, until } from "./evidence.js";
 import type { Host } from "./host.js";
 import { Lab } from "./lab.js";
 import { becomeLabRoot } from "./namespace.js";
@@ -19,8 +19,10 @@ import { carpio, carpioDoes, configFile, type Daemon } from "./peers.js";
 await becomeLabRoot();
 
 const ADDRESSES = ["192.0.2.1/24"];
-/** Half an interval late is late, but a backup bears three whole ones. */
-const LONGEST_SILENCE_MS = 1500;
+/** A hook that costs an advertisement makes a silence longer by an interval; what else this computer does, the control shows too. */
+const MAY_COST_MS = 700;
+/** What the control serves. */
+const ELSEWHERE: Group = { vhid: 9, addresses: ["192.0.2.9/24"] };
 /** What the hooks are told of, times two: that the token is gone, and there. */
 const RELOADS = 6;
 
@@ -49,7 +51,10 @@ describe("hooks", { concurrency: 2, timeout: 240_000 }, () => {
     ]);
 
     await right.child.stop();
-    await heard(lab.right, [/^right 3 master>init init vhid 7 eth0 \S+: shutting down$/]);
+    // Left stands aside, and on a busy computer it may come too late to be heard.
+    await heard(lab.right, [
+      /^right 3 master>init init vhid 7 eth0 \S+: shutting down(, nobody took over)?$/,
+    ]);
     await left.child.stop();
     const told = notesOf(lab.left);
     const messages = await posts(told.length);
@@ -62,46 +67,60 @@ describe("hooks", { concurrency: 2, timeout: 240_000 }, () => {
     assert.doesNotMatch(said, /hook|sesame/);
   });
 
-  test("hooks that hang, fail and are not there cost the master no advertisement, and are told", async (t) => {
-    await using lab = await Lab.open();
+  test("hooks that hang, fail, flood and are not there cost the master no advertisement, and are told", async (t) => {
+    await using lab = await Lab.open({ boards: ["left", CONTROL] });
+    // biome-ignore format: one hook a line
     const hooks = [
-      '[[hook]]\nrun = ["/bin/sh", "-c", "sleep 1000 & wait"]\ntimeout_seconds = 2',
-      '[[hook]]\nrun = ["/bin/sh", "-c", "while :; do :; done"]\ntimeout_seconds = 2',
-      '[[hook]]\nrun = ["/nonexistent"]',
-      '[[hook]]\nurl = "http://192.0.2.99:9000/sesame"\ntimeout_seconds = 1',
+      { is: 'run = ["/bin/sh", "-c", "sleep 1000 & wait"]\ntimeout_seconds = 2', says: /not done after 2 s/ },
+      { is: 'run = ["/bin/sh", "-c", "while :; do :; done"]\ntimeout_seconds = 2', says: /not done after 2 s/ },
+      { is: 'run = ["/bin/sh", "-c", "while :; do echo sesame; done"]\ntimeout_seconds = 300', says: /wrote more than/ },
+      { is: 'run = ["/nonexistent"]', says: /exit status 127$/ },
+      { is: 'run = ["/bin/sh", "-c", "echo sesame; exit 3"]', says: /exit status 3$/ },
+      { is: 'url = "http://192.0.2.99:9000/sesame"\ntimeout_seconds = 1', says: /failed: / },
     ];
-    const board = start(lab.left, {}, ...hooks);
-    await board.enters("master", ROLE_DEADLINE_MS);
-    const capture = await lab.left.capture({ at: "port", filter: CARP, direction: "in" });
-    let seenAt = await capture.frame(DEADLINE_MS);
-    const token = join(lab.left.directory, "token");
+    const bad = hooks.map(({ is }) => `[[hook]]\n${is}`);
+    const left = start(lab.left, {}, ...bad);
+    const calm = start(lab.host(CONTROL), ELSEWHERE);
+    const boards = [
+      { board: left, group: {}, hooks: bad },
+      { board: calm, group: ELSEWHERE, hooks: [] },
+    ];
+    await Promise.all([left, calm].map((board) => board.enters("master", ROLE_DEADLINE_MS)));
+    const captures = await Promise.all(
+      [left, calm].map(({ host }) => host.capture({ at: "port", filter: CARP, direction: "in" })),
+    );
+    let seenAt = now();
     for (let i = 0; i < RELOADS; i++) {
-      const tokenLine = i % 2 === 0 ? `[status]\ntoken_file = "${token}"` : "[status]";
-      writeFileSync(configFile(lab.left), configOf(lab.left, {}, hooks).replace("[status]", tokenLine));
       const before = now();
-      await board.child.kill("SIGHUP");
-      await board.child.waitForLine(/^configuration read again/, DEADLINE_MS, before);
-      seenAt = (await capture.frame(DEADLINE_MS, seenAt)) + 1;
+      for (const { board, group, hooks } of boards) {
+        const toml = configOf(board.host, group, hooks);
+        const token = i % 2 === 0 ? `token_file = "/nonexistent"\n` : "";
+        writeFileSync(configFile(board.host), toml.replace("[status]\n", `[status]\n${token}`));
+        await board.child.kill("SIGHUP");
+        await board.child.waitForLine(/^configuration read again/, DEADLINE_MS, before);
+      }
+      for (const capture of captures) seenAt = (await capture.frame(DEADLINE_MS, seenAt)) + 1;
     }
     const { faults } = await until(
       lab.left,
       (it) => it.faults.filter((fault) => fault.startsWith("hook[")).length === hooks.length,
     );
-    await capture.stop();
-    const silenceMs = longestSilenceMs(await capture.print());
-    t.diagnostic(`longest silence ${silenceMs.toFixed(0)} ms; ${faults.join("; ")}`);
-    assert.ok(silenceMs < LONGEST_SILENCE_MS, `${silenceMs} ms`);
-    for (const [i, why] of [
-      /not done after 2 s/,
-      /not done after 2 s/,
-      /exit status 127/,
-      /failed: /,
-    ].entries()) {
-      assert.match(faults.find((fault) => fault.startsWith(`hook[${i}]`)) ?? "", why);
+    await Promise.all(captures.map((capture) => capture.stop()));
+    const silences = await Promise.all(
+      captures.map(async (capture) => longestSilenceMs(await capture.print())),
+    );
+    const [silenceMs = 0, controlMs = 0] = silences;
+    t.diagnostic(`longest silence ${silenceMs.toFixed(0)} ms, of the control ${controlMs.toFixed(0)} ms`);
+    t.diagnostic(faults.join("; "));
+    assert.ok(silenceMs < controlMs + MAY_COST_MS, `${silenceMs} ms, and ${controlMs} ms without hooks`);
+    for (const [i, { says }] of hooks.entries()) {
+      assert.match(faults.find((fault) => fault.startsWith(`hook[${i}]`)) ?? "", says);
     }
-    assert.doesNotMatch(board.child.text("stderr"), /sesame/);
+    assert.doesNotMatch(JSON.stringify(await snapshotOf(lab.left)), /sesame/);
+    assert.match(left.child.text("stderr"), /^warning: hook\[4\] .* failed: exit status 3: sesame$/m);
+    assert.doesNotMatch(left.child.text("stderr"), /9000\/sesame/);
     const stoppedAt = now();
-    const { status } = await board.child.stop(10_000);
+    const { status } = await left.child.stop(10_000);
     assert.equal(status, 0);
     t.diagnostic(`stopped in ${(now() - stoppedAt).toFixed(0)} ms`);
     assert.deepEqual(await leftovers(lab.left), []);

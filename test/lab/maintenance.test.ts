@@ -206,7 +206,8 @@ describe("handing over", { concurrency: 2, timeout: 240_000 }, () => {
       ["open sesame", "nobody took over, so it still serves: do not unplug it"],
     ] as const) {
       writeFileSync(join(lab.client.directory, "token"), token);
-      writeFileSync(file, '[status]\ntoken_file = "token"\n');
+      const named = `peers = ["http://${lab.left.address}:8080"]`;
+      writeFileSync(file, `[status]\ntoken_file = "token"\n${named}\n`);
       const { stderr } = await ask("maintenance", "on");
       assert.equal(stderr, `carpio: ${lab.left.address}: ${said}\n`);
     }

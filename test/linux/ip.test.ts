@@ -58,10 +58,11 @@ const broken = [
     why: "babbles",
   },
   { ip: "exec sleep 60", says: /^ip did not answer within 2 s$/, why: "hangs" },
+  { ip: "while :; do :; done", says: /^ip did not answer within 4 s$/, why: "is at work for ever" },
 ];
 for (const { ip: script, says, why } of broken) {
   test(`an ip that ${why}: every command is refused with the reason, and works when it can`, async (t) => {
-    const ip = openIp();
+    const ip = openIp({ moreTimes: 1 });
     t.after(() => ip.close());
     const mend = replaceIp(t, script);
     const { answered, refusals } = await ip.run(["rule show", "address show dev lo"]);
@@ -76,3 +77,15 @@ for (const { ip: script, says, why } of broken) {
     assert.deepEqual([well, answers.length > 0], [true, true]);
   });
 }
+
+test("an ip that is at work for longer than one may hang is not ended: on a busy board it is only slow", async (t) => {
+  const ip = openIp();
+  t.after(() => ip.close());
+  const real = process.env["PATH"];
+  const startedAt = performance.now();
+  const busy = "trap 'over=1' USR1; (sleep 3; kill -USR1 $$) & while [ -z \"$over\" ]; do :; done";
+  replaceIp(t, `${busy}; PATH='${real}' exec ip "$@"`);
+  const { answered, answers } = await ip.run(["rule show"]);
+  assert.deepEqual([answered, answers.length > 0], [true, true]);
+  assert.ok(performance.now() - startedAt > 2_500);
+});

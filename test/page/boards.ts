@@ -51,6 +51,7 @@ export function right(changes: Partial<PeerSnapshot> = {}): PeerSnapshot {
     face: "backup",
     lamps: { role: { pattern: "blink", stepsMs: [50, 1950] } },
     willing: true,
+    faults: [],
     carp: [GROUP],
     ...changes,
   };

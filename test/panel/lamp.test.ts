@@ -6,6 +6,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import type { LampName } from "../../src/board.js";
+import { createVhost } from "../../src/carp/vhost.js";
+import { settingsOf } from "../../src/group.js";
 import {
   type Face,
   face,
@@ -20,18 +22,31 @@ import {
   sameLamp,
   type View,
 } from "../../src/panel/lamp.js";
+import { groupConfig } from "../fakes.js";
+
+type Group = View["carp"][number];
 
 const heard = { address: "192.0.2.3" };
+const standingBy: Group = { role: "backup", why: "link up", master: heard };
+const listening: Group = { role: "backup", why: "link up", master: null };
 const calm: View = {
   role: "backup",
-  carp: [{ role: "backup", master: heard }],
+  carp: [standingBy],
   maintenance: { on: false, handover: { state: "none" } },
   identify: false,
   leaving: false,
   faults: [],
 };
-const master: View = { ...calm, role: "master", carp: [{ role: "master", master: null }] };
-const init: View = { ...calm, role: "init", carp: [{ role: "init", master: null }] };
+const master: View = {
+  ...calm,
+  role: "master",
+  carp: [{ role: "master", why: "no master heard", master: null }],
+};
+const init: View = { ...calm, role: "init", carp: [{ role: "init", why: "link down", master: null }] };
+const beginning: View = {
+  ...init,
+  carp: [{ role: "init", why: createVhost(settingsOf(groupConfig())).why, master: null }],
+};
 const mixed: View = { ...calm, role: "mixed", carp: [...master.carp, ...calm.carp] };
 
 type State = View["maintenance"]["handover"]["state"];
@@ -63,17 +78,19 @@ const faces: readonly { view: View; is: Face; why: string }[] = [
   { view: wished(calm, "handed-over"), is: "safe", why: "somebody else serves" },
   { view: wished(calm, "none"), is: "safe", why: "a backup hands nothing over" },
   { view: wished(init, "none"), is: "safe", why: "without a link nothing is served that could be lost" },
+  { view: beginning, is: "starting", why: "nothing is known yet" },
+  { view: wished(beginning, "none"), is: "handing-over", why: "after a restart it may be about to serve" },
   { view: wished(master, "no-taker"), is: "no-taker", why: "still serving" },
   { view: wished(mixed, "handed-over"), is: "no-taker", why: "one group has stayed" },
   { view: wished(master, "handed-over"), is: "no-taker", why: "the successor has died, and it serves again" },
   { view: wished(calm, "no-taker"), is: "safe", why: "somebody came after all" },
   {
-    view: wished({ ...calm, carp: [{ role: "backup", master: null }] }, "none"),
+    view: wished({ ...calm, carp: [listening] }, "none"),
     is: "handing-over",
     why: "after a restart nobody is known to serve yet",
   },
   {
-    view: wished({ ...calm, carp: [...calm.carp, { role: "backup", master: null }] }, "handed-over"),
+    view: wished({ ...calm, carp: [standingBy, listening] }, "handed-over"),
     is: "handing-over",
     why: "of one group nobody is known to serve",
   },
@@ -107,7 +124,7 @@ describe("a view has a face", () => {
     const role = fc.constantFrom("init" as const, "backup" as const, "master" as const);
     const view = fc.record({
       role: fc.constantFrom("init" as const, "backup" as const, "master" as const, "mixed" as const),
-      carp: fc.array(fc.record({ role, master: fc.constantFrom(heard, null) })),
+      carp: fc.array(fc.record({ role, why: fc.string(), master: fc.constantFrom(heard, null) })),
       maintenance: fc.record({
         on: fc.boolean(),
         handover: fc.record({

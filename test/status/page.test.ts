@@ -67,6 +67,7 @@ const evils: { where: string; shown: Snapshot }[] = [
     where: "the URL of a peer",
     shown: left(serving, { peers: [right({ name: null, url: `javascript:${EVIL}` })] }),
   },
+  { where: "a peer's fault", shown: left(serving, { peers: [right({ faults: [EVIL] })] }) },
   { where: "a peer's problem", shown: left(serving, { peers: [{ ...rightIsSilent, problem: EVIL }] }) },
   { where: "a reason", shown: left({ ...serving, why: EVIL }) },
   { where: "a fault", shown: left(serving, { faults: [EVIL] }) },
@@ -108,6 +109,13 @@ for (const face of Object.keys(faces) as (keyof typeof faces)[]) {
     assertWhole(text);
   });
 }
+
+test("what is wrong with the other board stands beside its name", () => {
+  const faults = ["maintenance will be forgotten at a restart: EROFS"];
+  const text = markupOf(renderPage(left(serving, { peers: [right({ faults })] })));
+  assert.match(text, />right<\/a><\/h3>.*<li>maintenance will be forgotten at a restart: EROFS<\/li>/s);
+  assert.match(text, /All is well/, "with this board");
+});
 
 test("hundreds of groups each have their row, in time", () => {
   const groups = Array.from({ length: 510 }, (_, i) => ({ ...serving, vhid: (i % 255) + 1 }));
