@@ -122,6 +122,12 @@ const SHARED_WIRE =
 
 /** In the order in which one would look. */
 const rules = {
+  configuration: {
+    lamp: true,
+    advice:
+      "correct the line that is named, or run `carpio check`; a board reads carpio.toml from its card when it starts",
+    find: ofBoard(/^configuration$/),
+  },
   interface: {
     lamp: true,
     advice: "correct `interface`, or see why the kernel does not have it",

@@ -271,6 +271,12 @@ const rows: readonly Row[] = [
     says: "no status over HTTP: EADDRINUSE",
   },
   {
+    when: "the board runs without what was written for it",
+    seen: boardFault("configuration", "the configuration is not in force: carpio.toml:7: found 700"),
+    check: "configuration",
+    says: "the configuration is not in force: carpio.toml:7: found 700",
+  },
+  {
     when: "the token cannot be read",
     seen: boardFault("token", "status.token_file: ENOENT"),
     check: "token",
