@@ -5,6 +5,7 @@
  *
  *   lines         ◀─ the serial line
  *   lamps         ◀─ a trace of every edge ── lines 0 to 2 of the PL061
+ *   levels()      ◀─ qtest, readl ─────────── the same, or lines of a BCM2835
  *   setButton()   ── qtest, set_irq_in ─────▶ line 3 of the PL061
  *   get()         ◀─ the cable
  */
@@ -17,7 +18,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { type Moment, now } from "../lab/child.js";
-import { Lamps } from "./lamps.js";
+import { FAULT, Lamps, MAINTENANCE, ROLE } from "./lamps.js";
 import { type Dialogue, openQmp, openQtest } from "./monitor.js";
 
 /** A tap device. A door is the words before a command that enter a network. */
@@ -49,9 +50,14 @@ export interface QemuOptions {
   readonly outside: Outside;
   /** Words before the command, such as a door. */
   readonly before: readonly string[];
-  /** The machine and what is plugged into it; `control` is added. */
+  /** The machine and what is plugged into it. */
   readonly parameters: readonly string[];
+  /** What lamps and button are wired to; left out, the PL061 of `virt`. */
+  readonly chip?: Chip;
 }
+
+/** A GPIO chip of an emulated board. QEMU gives the lines of a BCM2835 no edges, so its button is out of reach. */
+export type Chip = "pl061" | "bcm2835";
 
 export const QEMU = "qemu-system-aarch64";
 export const STATUS_PORT = 8080;
@@ -63,6 +69,11 @@ const EVENT_MS = 180_000;
 const LOOK_EVERY_MS = 30;
 const NO_ANSWER_MS = 10_000;
 const BUTTON_LINE = 3;
+/** Registers of the levels, and the line of each lamp, as the boards' files in board/ have them. */
+const REGISTERS: { readonly [C in Chip]: { readonly levels: string; readonly lines: readonly number[] } } = {
+  pl061: { levels: "0x90303fc", lines: [0, 1, 2] },
+  bcm2835: { levels: "0x3f200034", lines: [17, 27, 22] },
+};
 /** Long enough for a machine that is busy to see it, and well below a second. */
 const FINGER_MS = 400;
 
@@ -75,13 +86,15 @@ export class Qemu implements AsyncDisposable {
   protected readonly process: ChildProcess;
   readonly #directory: string;
   readonly #outside: Outside;
+  readonly #chip: Chip;
   #qtest: Dialogue | undefined;
   #gpio = "";
 
   /** It goes with us, however we end. */
-  constructor({ directory, outside, before, parameters }: QemuOptions) {
+  constructor({ directory, outside, before, parameters, chip = "pl061" }: QemuOptions) {
     this.#directory = directory;
     this.#outside = outside;
+    this.#chip = chip;
     this.lamps = new Lamps(join(directory, TRACE));
     const sockets = [
       ...["-qmp", `unix:${join(directory, "qmp")},server=on,wait=off`],
@@ -110,11 +123,13 @@ export class Qemu implements AsyncDisposable {
     return this.process.exitCode === null && this.process.signalCode === null;
   }
 
-  /** Puts hands on the panel; a machine without a PL061 has none that we could reach. */
+  /** Comes within reach of the panel. */
   async reachPanel(): Promise<void> {
-    const qmp = await openQmp(join(this.#directory, "qmp"));
-    this.#gpio = await findGpio(qmp);
-    qmp.close();
+    if (this.#chip === "pl061") {
+      const qmp = await openQmp(join(this.#directory, "qmp"));
+      this.#gpio = await findGpio(qmp);
+      qmp.close();
+    }
     this.#qtest = await openQtest(join(this.#directory, "qtest"));
   }
 
@@ -159,9 +174,17 @@ export class Qemu implements AsyncDisposable {
     }
   }
 
+  /** Which lamps are lit now, as bits of a reading. */
+  async levels(): Promise<number> {
+    const { levels, lines } = REGISTERS[this.#chip];
+    const value = Number((await this.#ask(`readl ${levels}`)).split(" ")[1]);
+    const lamps = [ROLE, MAINTENANCE, FAULT];
+    return lamps.reduce((lit, lamp, index) => lit | ((value >>> (lines[index] ?? 0)) & 1 ? lamp : 0), 0);
+  }
+
   /** The level at the button's line; on this board high is pressed. */
   async setButton(pressed: boolean): Promise<void> {
-    await this.ask(`set_irq_in ${this.#gpio} unnamed-gpio-in ${BUTTON_LINE} ${pressed ? 1 : 0}`);
+    await this.#ask(`set_irq_in ${this.#gpio} unnamed-gpio-in ${BUTTON_LINE} ${pressed ? 1 : 0}`);
   }
 
   async press(forMs = FINGER_MS): Promise<void> {
@@ -186,7 +209,7 @@ export class Qemu implements AsyncDisposable {
   }
 
   /** A question to qtest. */
-  protected async ask(command: string): Promise<string> {
+  async #ask(command: string): Promise<string> {
     const answer = await this.#qtest?.ask(command);
     if (!answer?.startsWith("OK")) throw new Error(`${command}: found ${answer}, wanted OK`);
     return answer;
@@ -198,9 +221,12 @@ export class Qemu implements AsyncDisposable {
   }
 }
 
-/** A port of this computer that nobody has; QEMU forwards it where nothing but QEMU is at a cable's other end. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
+/**
+ * A port of this computer that nobody has, and throws when it is a wanted one that somebody has. QEMU
+ * forwards it where nothing but QEMU is at a cable's other end.
+ */
+export async function freePort(wanted = 0): Promise<number> {
+  const server = createServer().listen(wanted, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   server.close();

@@ -10,7 +10,7 @@
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Cable, freePort, type Outside, Qemu, STATUS_PORT } from "../emulated/qemu.js";
+import { type Cable, type Chip, freePort, type Outside, Qemu, STATUS_PORT } from "../emulated/qemu.js";
 import { type Kind, startOf, takeFile } from "./card.js";
 
 export interface ApplianceOptions {
@@ -34,6 +34,8 @@ const PI_MACHINE = ["-M", "raspi3b", "-accel", "tcg,thread=single"];
 /** QEMU's model of the Pi's watchdog takes the opening for the end of its time. */
 const PI_NEEDS = "carpio.watchdog=off";
 
+export const CHIPS: { readonly [K in Kind]: Chip } = { virt: "pl061", raspberrypi: "bcm2835" };
+
 export class Appliance extends Qemu {
   /** Returns when it has power. */
   static async powerOn(options: ApplianceOptions): Promise<Appliance> {
@@ -44,9 +46,10 @@ export class Appliance extends Qemu {
       : { door: [], host: `127.0.0.1:${await freePort()}` };
     const lan = cable ? `tap,ifname=${cable.device},script=no,downscript=no` : aloneAt(number, outside);
     const parameters = machineOf({ ...options, number, directory, lan });
-    const appliance = new Appliance({ directory, outside, before: cable?.door ?? [], parameters });
+    const chip = CHIPS[options.kind];
+    const appliance = new Appliance({ directory, outside, before: cable?.door ?? [], parameters, chip });
     try {
-      if (options.kind === "virt") await appliance.reachPanel();
+      await appliance.reachPanel();
       return appliance;
     } catch (error) {
       await appliance.close();

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { group, untilStatus, waitForFace } from "../emulated/board.js";
+import { ROLE } from "../emulated/lamps.js";
 import { cableOf } from "../emulated/story.js";
 import { becomeLabRoot } from "../lab/namespace.js";
 import { Appliance, addressOf } from "./appliance.js";
@@ -33,7 +34,7 @@ test("a Raspberry Pi and another board: one serves, the other one hears it, and 
   const { board, faults } = await waitForFace(pi, "master");
   assert.equal(board, "raspberrypi,3-model-b");
   assert.deepEqual(faults, []);
-  // Green is BCM17, and shows what a master shows.
+  await pi.until(() => pi.levels(), { holds: (lit) => lit === ROLE, what: "the green lamp, at GPIO17" });
   await using virt = await powerOn("virt", "virt", "eth0", 100);
   const heard = await untilStatus(
     virt,

@@ -1,0 +1,188 @@
+/**
+ * Boards from the image on this computer, in QEMU, with hands on their buttons
+ * and plugs. Called by `scripts/emulate`, which says how; the parts are in
+ * `scripts/emulation`. However it ends, what it made goes first.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "../test/emulated/qemu.js";
+import { macOf } from "../test/image/appliance.js";
+import type { Kind } from "../test/image/card.js";
+import { dieOf, firstSignal } from "./demonstration/ending.js";
+import { hasTerminal, Terminal } from "./demonstration/terminal.js";
+import { Board, type Name, readConfig } from "./emulation/board.js";
+import { Lan } from "./emulation/lan.js";
+import { describe, draw } from "./emulation/picture.js";
+
+interface Order {
+  readonly kinds: readonly Kind[];
+  readonly configs: readonly string[];
+  readonly untouched: boolean;
+}
+
+const USAGE = 64;
+const NAMES: readonly Name[] = ["left", "right"];
+const NUMBERS = { left: 11, right: 12 } as const;
+const SHARED = "192.0.2.1";
+const INTERFACES: { readonly [K in Kind]: string } = { virt: "eth0", raspberrypi: "usb0" };
+/** Short enough for a wink of 50 ms to be seen now and then. */
+const FRAME_MS = 40;
+const FIRST_PORT = 8080;
+
+const end = await emulate(process.argv.slice(2));
+if (typeof end === "number") process.exit(end);
+await dieOf(end);
+
+/** Answers with the exit status, or with the signal that ended it. */
+async function emulate(args: readonly string[]): Promise<number | NodeJS.Signals> {
+  const order = readOrder(args);
+  if (typeof order === "string") return complain(order, USAGE);
+  const signal = firstSignal();
+  const closers: (() => Promise<void>)[] = [];
+  try {
+    const stage = await openStage(order, closers);
+    const quit = hasTerminal() ? live(stage) : tell(stage);
+    return await Promise.race([signal, quit.then(() => 0)]);
+  } catch (error) {
+    return complain(error instanceof Error ? error.message : String(error), 1);
+  } finally {
+    for (const close of closers.reverse()) await close();
+  }
+}
+
+function readOrder(args: readonly string[]): Order | string {
+  const kinds: Kind[] = [];
+  const configs: string[] = [];
+  let untouched = false;
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] ?? "";
+    if (arg === "virt" || arg === "raspberrypi") kinds.push(arg);
+    else if (arg === "--untouched") untouched = true;
+    else if (arg === "--config" && args[i + 1] !== undefined) configs.push(readConfig(args[++i] ?? ""));
+    else return `found ${arg}, wanted virt, raspberrypi, --untouched or --config FILE`;
+  }
+  if (kinds.length > NAMES.length) return `found ${kinds.length} boards, wanted one or two`;
+  return { kinds: kinds.length > 0 ? kinds : ["virt", "virt"], configs, untouched };
+}
+
+interface Stage {
+  readonly boards: ReadonlyMap<Name, Board>;
+  readonly shared: { readonly address: string; readonly port: number } | undefined;
+}
+
+async function openStage(
+  { kinds, configs, untouched }: Order,
+  closers: (() => Promise<void>)[],
+): Promise<Stage> {
+  const names = NAMES.slice(0, kinds.length);
+  const ports = await portsFor(names.length + 1);
+  const [sharedPort = FIRST_PORT, ...boardPorts] = ports;
+  const forwards = names.map((name, index) => ({
+    port: boardPorts[index] ?? 0,
+    address: `192.0.2.${NUMBERS[name]}`,
+  }));
+  const shared = { address: SHARED, port: sharedPort };
+  const lan = await Lan.open({
+    macs: names.map((name) => macOf(NUMBERS[name])),
+    firstAddress: `192.0.2.${NUMBERS.left}`,
+    forwards: [shared, ...forwards],
+  });
+  closers.push(() => lan.close());
+  const boards = new Map<Name, Board>();
+  for (const [index, name] of names.entries()) {
+    const kind = kinds[index] ?? "virt";
+    const board = new Board({
+      name,
+      kind,
+      config: untouched ? undefined : (configs[index] ?? configs[0] ?? configFor(name, kind, names)),
+      number: NUMBERS[name],
+      netdev: lan.plugs[index]?.netdev ?? "",
+      port: forwards[index]?.port ?? 0,
+    });
+    closers.push(() => board.close());
+    boards.set(name, board);
+  }
+  await Promise.all([...boards.values()].map((board) => board.plugIn()));
+  return { boards, shared: untouched || configs.length > 0 ? undefined : shared };
+}
+
+/** As one would write it for a pair. Two emulated boards share this computer's processors: no haste. */
+function configFor(name: Name, kind: Kind, names: readonly Name[]): string {
+  const others = names
+    .filter((each) => each !== name)
+    .map((each) => `"http://192.0.2.${NUMBERS[each]}:8080"`);
+  const lines = [
+    `name = "${name}"`,
+    "[[carp]]",
+    "vhid = 7",
+    `interface = "${INTERFACES[kind]}"`,
+    'password = "emulated"',
+    `addresses = ["${SHARED}/24"]`,
+    "advbase = 3",
+    `advskew = ${name === "left" ? 0 : 100}`,
+    "[status]",
+    `peers = [${others}]`,
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+/** The well-known one and those after it, or others where somebody has these. */
+async function portsFor(count: number): Promise<readonly number[]> {
+  const wanted = Array.from({ length: count }, (_, index) => FIRST_PORT + index);
+  return Promise.all(wanted.map(async (port) => (await freePort(port).catch(() => 0)) || freePort()));
+}
+
+/** On a terminal: a picture, and keys. Returns when somebody has had enough. */
+async function live({ boards, shared }: Stage): Promise<void> {
+  using terminal = new Terminal();
+  let chosen: Name = "left";
+  const show = () => {
+    const { columns, rows } = terminal.size;
+    const sights = [...boards.values()].map((board) => board.see());
+    terminal.draw(draw({ boards: sights, chosen, shared }, columns, rows));
+  };
+  await new Promise<void>((resolve) => {
+    const press = (key: string): void => {
+      const board = boards.get(chosen);
+      if (key === "q" || key === "\x03") resolve();
+      else if (key === "1" || key === "2")
+        chosen = boards.has(NAMES[Number(key) - 1] ?? "left") ? (NAMES[Number(key) - 1] ?? "left") : chosen;
+      else if (key === " ") void board?.press();
+      else if (key === "h") void board?.hold();
+      else if (key === "p") void (board?.see().isOn ? board.pullPlug() : board?.plugIn());
+      show();
+    };
+    terminal.listen(press, show, resolve);
+    void (async () => {
+      for (;;) {
+        await Promise.all([...boards.values()].map((board) => board.look()));
+        show();
+        await sleep(FRAME_MS);
+      }
+    })();
+  });
+}
+
+/** Without a terminal: what is new, as lines, until a signal comes. */
+async function tell({ boards, shared }: Stage): Promise<void> {
+  for (const [name, board] of boards) console.log(`${name}: http://localhost:${board.see().place.port}/`);
+  if (shared) console.log(`shared: ${shared.address} is http://localhost:${shared.port}/`);
+  const last = new Map<Name, string>();
+  const told = new Map<Name, number>();
+  for (;;) {
+    for (const [name, board] of boards) {
+      const { lines } = board.see();
+      for (const line of lines.slice(told.get(name) ?? 0)) console.log(`${name}: ${line}`);
+      told.set(name, lines.length);
+      const now = describe(board.see());
+      if (now !== last.get(name)) console.log(`${name}: ${now}`);
+      last.set(name, now);
+    }
+    await sleep(FRAME_MS);
+    await Promise.all([...boards.values()].map((board) => board.look()));
+  }
+}
+
+function complain(said: string, status: number): number {
+  console.error(`scripts/emulate: ${said}`);
+  return status;
+}
