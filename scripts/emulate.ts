@@ -3,13 +3,14 @@
  * and plugs. Called by `scripts/emulate`, which says how; the parts are in
  * `scripts/emulation`. However it ends, what it made goes first.
  */
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "../test/emulated/qemu.js";
 import { macOf } from "../test/image/appliance.js";
 import type { Kind } from "../test/image/card.js";
 import { dieOf, firstSignal } from "./demonstration/ending.js";
 import { hasTerminal, Terminal } from "./demonstration/terminal.js";
-import { Board, type Name, readConfig } from "./emulation/board.js";
+import { Board, type Name } from "./emulation/board.js";
 import { Lan } from "./emulation/lan.js";
 import { describe, draw } from "./emulation/picture.js";
 
@@ -57,11 +58,22 @@ function readOrder(args: readonly string[]): Order | string {
     const arg = args[i] ?? "";
     if (arg === "virt" || arg === "raspberrypi") kinds.push(arg);
     else if (arg === "--untouched") untouched = true;
-    else if (arg === "--config" && args[i + 1] !== undefined) configs.push(readConfig(args[++i] ?? ""));
-    else return `found ${arg}, wanted virt, raspberrypi, --untouched or --config FILE`;
+    else if (arg === "--config" && args[i + 1] !== undefined) {
+      const config = readConfig(args[++i] ?? "");
+      if ("problem" in config) return config.problem;
+      configs.push(config.text);
+    } else return `found ${arg}, wanted virt, raspberrypi, --untouched or --config FILE`;
   }
   if (kinds.length > NAMES.length) return `found ${kinds.length} boards, wanted one or two`;
   return { kinds: kinds.length > 0 ? kinds : ["virt", "virt"], configs, untouched };
+}
+
+function readConfig(file: string): { readonly text: string } | { readonly problem: string } {
+  try {
+    return { text: readFileSync(file, "utf8") };
+  } catch (error) {
+    return { problem: `--config: ${error instanceof Error ? error.message : error}` };
+  }
 }
 
 interface Stage {

@@ -2,7 +2,7 @@
  * One emulated board with a card of its own: power, button, lamps, serial
  * console and status, as the picture shows them.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -132,10 +132,6 @@ export class Board {
       await sleep(ASK_EVERY_MS, undefined, { ref: false });
     }
   }
-}
-
-export function readConfig(file: string): string {
-  return readFileSync(file, "utf8");
 }
 
 function askStatus(port: number): Promise<Snapshot | undefined> {
