@@ -5,14 +5,14 @@
  */
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { freePort } from "../test/emulated/qemu.js";
-import { macOf } from "../test/image/appliance.js";
+import { freePort, STATUS_PORT } from "../test/emulated/qemu.js";
+import { addressOf, macOf } from "../test/image/appliance.js";
 import type { Kind } from "../test/image/card.js";
 import { dieOf, firstSignal } from "./demonstration/ending.js";
 import { hasTerminal, Terminal } from "./demonstration/terminal.js";
 import { Board, type Name } from "./emulation/board.js";
 import { Lan } from "./emulation/lan.js";
-import { describe, draw } from "./emulation/picture.js";
+import { type DEEDS, describe, draw } from "./emulation/picture.js";
 
 interface Order {
   readonly kinds: readonly Kind[];
@@ -27,7 +27,6 @@ const SHARED = "192.0.2.1";
 const INTERFACES: { readonly [K in Kind]: string } = { virt: "eth0", raspberrypi: "usb0" };
 /** Short enough for a wink of 50 ms to be seen now and then. */
 const FRAME_MS = 40;
-const FIRST_PORT = 8080;
 
 const end = await emulate(process.argv.slice(2));
 if (typeof end === "number") process.exit(end);
@@ -87,15 +86,15 @@ async function openStage(
 ): Promise<Stage> {
   const names = NAMES.slice(0, kinds.length);
   const ports = await portsFor(names.length + 1);
-  const [sharedPort = FIRST_PORT, ...boardPorts] = ports;
+  const [sharedPort = STATUS_PORT, ...boardPorts] = ports;
   const forwards = names.map((name, index) => ({
     port: boardPorts[index] ?? 0,
-    address: `192.0.2.${NUMBERS[name]}`,
+    address: addressOf(NUMBERS[name]),
   }));
   const shared = { address: SHARED, port: sharedPort };
   const lan = await Lan.open({
     macs: names.map((name) => macOf(NUMBERS[name])),
-    firstAddress: `192.0.2.${NUMBERS.left}`,
+    firstAddress: addressOf(NUMBERS.left),
     forwards: [shared, ...forwards],
   });
   closers.push(() => lan.close());
@@ -121,7 +120,7 @@ async function openStage(
 function configFor(name: Name, kind: Kind, names: readonly Name[]): string {
   const others = names
     .filter((each) => each !== name)
-    .map((each) => `"http://192.0.2.${NUMBERS[each]}:8080"`);
+    .map((each) => `"http://${addressOf(NUMBERS[each])}:${STATUS_PORT}"`);
   const lines = [
     `name = "${name}"`,
     "[[carp]]",
@@ -139,39 +138,51 @@ function configFor(name: Name, kind: Kind, names: readonly Name[]): string {
 
 /** The well-known one and those after it, or others where somebody has these. */
 async function portsFor(count: number): Promise<readonly number[]> {
-  const wanted = Array.from({ length: count }, (_, index) => FIRST_PORT + index);
+  const wanted = Array.from({ length: count }, (_, index) => STATUS_PORT + index);
   return Promise.all(wanted.map(async (port) => (await freePort(port).catch(() => 0)) || freePort()));
 }
+
+/** What a key does to the chosen board. */
+const deeds: { readonly [K in keyof typeof DEEDS]: (board: Board) => Promise<void> } = {
+  " ": (board) => board.press(),
+  h: (board) => board.hold(),
+  p: (board) => (board.see().isOn ? board.pullPlug() : board.plugIn()),
+};
 
 /** On a terminal: a picture, and keys. Returns when somebody has had enough. */
 async function live({ boards, shared }: Stage): Promise<void> {
   using terminal = new Terminal();
   let chosen: Name = "left";
+  let isOver = false;
   const show = () => {
     const { columns, rows } = terminal.size;
     const sights = [...boards.values()].map((board) => board.see());
     terminal.draw(draw({ boards: sights, chosen, shared }, columns, rows));
   };
-  await new Promise<void>((resolve) => {
+  const enough = new Promise<void>((resolve, reject) => {
     const press = (key: string): void => {
       const board = boards.get(chosen);
+      const other = NAMES[Number(key) - 1];
       if (key === "q" || key === "\x03") resolve();
-      else if (key === "1" || key === "2")
-        chosen = boards.has(NAMES[Number(key) - 1] ?? "left") ? (NAMES[Number(key) - 1] ?? "left") : chosen;
-      else if (key === " ") void board?.press();
-      else if (key === "h") void board?.hold();
-      else if (key === "p") void (board?.see().isOn ? board.pullPlug() : board?.plugIn());
+      else if (other && boards.has(other)) chosen = other;
+      else if (board && key in deeds) deeds[key as keyof typeof deeds](board).catch(reject);
       show();
     };
     terminal.listen(press, show, resolve);
-    void (async () => {
-      for (;;) {
-        await Promise.all([...boards.values()].map((board) => board.look()));
-        show();
-        await sleep(FRAME_MS);
-      }
-    })();
   });
+  enough
+    .catch(() => undefined)
+    .finally(() => {
+      isOver = true;
+    });
+  const frames = async (): Promise<void> => {
+    while (!isOver) {
+      await Promise.all([...boards.values()].map((board) => board.look()));
+      show();
+      await sleep(FRAME_MS);
+    }
+  };
+  await Promise.all([enough, frames()]);
 }
 
 /** Without a terminal: what is new, as lines, until a signal comes. */

@@ -119,11 +119,17 @@ export class Board {
   }
 
   async #finger(forMs: number): Promise<void> {
-    if (!this.#qemu?.hasPower || this.#place.kind !== "virt") return;
+    const qemu = this.#qemu;
+    if (!qemu?.hasPower || this.#place.kind !== "virt") return;
     this.#pressed = true;
-    await this.#qemu.press(forMs).finally(() => {
+    try {
+      await qemu.press(forMs);
+    } catch (error) {
+      // The plug was pulled under the finger.
+      if (qemu.hasPower) throw error;
+    } finally {
       this.#pressed = false;
-    });
+    }
   }
 
   async #keepAsking(): Promise<void> {

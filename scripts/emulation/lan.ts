@@ -15,7 +15,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { checksum } from "../../src/wire/checksum.js";
-import { freePort, QEMU } from "../../test/emulated/qemu.js";
+import { QEMU, STATUS_PORT } from "../../test/emulated/qemu.js";
 
 /** A socket of the switch, and of the board at it. */
 export interface Plug {
@@ -38,10 +38,12 @@ export interface LanOptions {
 }
 
 const LOCAL = "127.0.0.1";
-const STATUS_PORT = 8080;
 /** QEMU opens its sockets as soon as it runs, and says nothing of it. */
 const INTRODUCTIONS = 20;
 const EVERY_MS = 100;
+/** In a frame, behind Ethernet, IPv4 and UDP. */
+const BOOTP_AT = 14 + 20 + 8;
+const MAC_IN_BOOTP = 28;
 
 export class Lan {
   readonly plugs: readonly Plug[];
@@ -57,17 +59,19 @@ export class Lan {
     const forwarded = forwards.map(
       ({ port, address }) => `hostfwd=tcp:${LOCAL}:${port}-${address}:${STATUS_PORT}`,
     );
-    const user = [
-      "user",
-      "id=out",
-      "ipv6=off",
-      "net=192.0.2.0/24",
-      `dhcpstart=${firstAddress}`,
-      ...forwarded,
-    ];
+    const user = `user,id=out,ipv6=off,net=192.0.2.0/24,dhcpstart=${firstAddress}`;
     const hub = (netdev: string) => ["-netdev", `hubport,hubid=0,id=hub-${netdev},netdev=${netdev}`];
     const parameters = [
-      ...["-M", "none", "-nodefaults", "-display", "none", "-netdev", user.join(","), ...hub("out")],
+      ...[
+        "-M",
+        "none",
+        "-nodefaults",
+        "-display",
+        "none",
+        "-netdev",
+        [user, ...forwarded].join(","),
+        ...hub("out"),
+      ],
       ...sockets.flatMap(({ atSwitch, atBoard }, index) => [
         ...["-netdev", `${dgram(atSwitch, atBoard)},id=port${index}`, ...hub(`port${index}`)],
       ]),
@@ -99,8 +103,13 @@ interface Ports {
   readonly atBoard: number;
 }
 
+/** Both are held until both are known, or they might be one. */
 async function pairOfPorts(): Promise<Ports> {
-  return { atSwitch: await freePort(), atBoard: await freePort() };
+  const sockets = [createSocket("udp4").bind(0, LOCAL), createSocket("udp4").bind(0, LOCAL)] as const;
+  await Promise.all(sockets.map((socket) => once(socket, "listening")));
+  const [atSwitch, atBoard] = [sockets[0].address().port, sockets[1].address().port];
+  for (const socket of sockets) socket.close();
+  return { atSwitch, atBoard };
 }
 
 function boardsEnd(ports: Ports | undefined): [number, number] {
@@ -120,14 +129,8 @@ async function introduce(macs: readonly string[], { atBoard, atSwitch }: Ports):
   const socket = createSocket("udp4").bind(atBoard, LOCAL);
   await once(socket, "listening");
   const known = new Set<string>();
-  socket.on("message", (frame) =>
-    known.add(
-      frame
-        .subarray(BOOTP_AT + MAC_IN_BOOTP)
-        .subarray(0, 6)
-        .toString("hex"),
-    ),
-  );
+  const macAt = BOOTP_AT + MAC_IN_BOOTP;
+  socket.on("message", (frame) => known.add(frame.subarray(macAt, macAt + 6).toString("hex")));
   socket.on("error", () => undefined);
   for (const mac of macs) {
     for (let times = 0; times < INTRODUCTIONS && !known.has(mac.replaceAll(":", "")); times++) {
@@ -137,9 +140,6 @@ async function introduce(macs: readonly string[], { atBoard, atSwitch }: Ports):
   }
   socket.close();
 }
-
-const BOOTP_AT = 14 + 20 + 8;
-const MAC_IN_BOOTP = 28;
 
 /** DHCPDISCOVER in UDP without a checksum, in IPv4, in Ethernet (RFC 2131). */
 function discover(mac: string): Buffer {
