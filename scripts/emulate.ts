@@ -10,7 +10,7 @@ import { addressOf, macOf } from "../test/image/appliance.js";
 import type { Kind } from "../test/image/card.js";
 import { dieOf, firstSignal } from "./demonstration/ending.js";
 import { hasTerminal, Terminal } from "./demonstration/terminal.js";
-import { Board, type Name } from "./emulation/board.js";
+import { Board, type Name, type Sight } from "./emulation/board.js";
 import { Lan } from "./emulation/lan.js";
 import { type DEEDS, describe, draw } from "./emulation/picture.js";
 
@@ -27,6 +27,8 @@ const SHARED = "192.0.2.1";
 const INTERFACES: { readonly [K in Kind]: string } = { virt: "eth0", raspberrypi: "usb0" };
 /** Short enough for a wink of 50 ms to be seen now and then. */
 const FRAME_MS = 40;
+/** As long as the longest pattern, a wink every two seconds. */
+const BLINK_FRAMES = 50;
 
 const end = await emulate(process.argv.slice(2));
 if (typeof end === "number") process.exit(end);
@@ -189,20 +191,34 @@ async function live({ boards, shared }: Stage): Promise<void> {
 async function tell({ boards, shared }: Stage): Promise<void> {
   for (const [name, board] of boards) console.log(`${name}: http://localhost:${board.see().place.port}/`);
   if (shared) console.log(`shared: ${shared.address} is http://localhost:${shared.port}/`);
-  const last = new Map<Name, string>();
-  const told = new Map<Name, number>();
+  const tellers = [...boards].map(([name, board]) => tellerOf(name, board));
   for (;;) {
-    for (const [name, board] of boards) {
-      const { lines } = board.see();
-      for (const line of lines.slice(told.get(name) ?? 0)) console.log(`${name}: ${line}`);
-      told.set(name, lines.length);
-      const now = describe(board.see());
-      if (now !== last.get(name)) console.log(`${name}: ${now}`);
-      last.set(name, now);
-    }
+    for (const tellNews of tellers) await tellNews();
     await sleep(FRAME_MS);
-    await Promise.all([...boards.values()].map((board) => board.look()));
   }
+}
+
+/** Each call looks once, and prints what is new. */
+function tellerOf(name: Name, board: Board): () => Promise<void> {
+  const recent: Sight["lamps"][] = [];
+  let told = 0;
+  let last = "";
+  let waited = 0;
+  return async () => {
+    await board.look();
+    const sight = board.see();
+    for (const line of sight.lines.slice(told)) console.log(`${name}: ${line}`);
+    told = sight.lines.length;
+    recent.push(sight.lamps);
+    recent.splice(0, recent.length - BLINK_FRAMES);
+    const words = describe(sight, recent);
+    // Until a blink has been seen for as long as one lasts it might be another.
+    if (words === last) waited = 0;
+    else if (++waited > BLINK_FRAMES) {
+      console.log(`${name}: ${words}`);
+      [last, waited] = [words, 0];
+    }
+  };
 }
 
 function complain(said: string, status: number): number {

@@ -70,9 +70,10 @@ describe("the picture", () => {
   });
 });
 
-test("without a terminal the lamps are named", () => {
+test("without a terminal, a lamp that was lit and dark of late blinks", () => {
   const lit = { role: true, maintenance: true, fault: false };
-  assert.equal(inOneLine(board("left", { lamps: lit })), "no answer yet; lamps: green and amber");
+  const said = inOneLine(board("left", { lamps: lit }), [lit, { ...lit, role: false }]);
+  assert.equal(said, "no answer yet; green blinks, amber is lit");
 });
 
 const refused: readonly { args: readonly string[]; says: RegExp }[] = [

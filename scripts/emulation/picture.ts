@@ -46,10 +46,14 @@ export function draw(picture: Picture, columns: number, rows: number): readonly 
   ];
 }
 
-/** One line for whoever has no terminal: what is new since the last. */
-export function describe(board: Sight): string {
-  const lit = LAMPS.filter(({ name }) => board.lamps[name]).map(({ colour }) => colour);
-  return `${board.isOn ? face(board) : "no power"}; lamps: ${lit.join(" and ") || "none"}`;
+/** One line for whoever has no terminal. A lamp that was lit and dark of late blinks. */
+export function describe(board: Sight, recent: readonly Sight["lamps"][]): string {
+  const seen = LAMPS.flatMap(({ name, colour }) => {
+    const lit = recent.filter((lamps) => lamps[name]).length;
+    if (lit === 0) return [];
+    return [lit === recent.length ? `${colour} is lit` : `${colour} blinks`];
+  });
+  return board.isOn ? `${face(board)}; ${seen.join(", ") || "all lamps are dark"}` : "no power";
 }
 
 function title({ shared }: Picture, columns: number): Row {
