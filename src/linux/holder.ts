@@ -32,7 +32,7 @@ export interface Holder {
   readonly device: CarpDevice;
   /** True when the kernel confirmed that all addresses are on. */
   readonly holding: boolean;
-  /** True when they were on and may not be any more: a renewal is under way, and their lifetime has passed meanwhile. */
+  /** True when they were on and may not be any more: a renewal hangs or failed, and their lifetime has passed. */
   readonly leaseOver: boolean;
   /** Makes the device, if there is to be one, and sees that it holds nothing. Says what went wrong. */
   prepare(): Promise<string | undefined>;
@@ -93,6 +93,8 @@ export function createHolder(options: HolderOptions): Holder {
   let leasedUntil = Number.NEGATIVE_INFINITY;
   /** A second renewal behind one that `ip` has not carried out would be the same once more. */
   let renewing = false;
+  /** The last renewal that was asked for was carried out. Whoever has not asked does not know. */
+  let renewed = true;
   let announcedAt = Number.NEGATIVE_INFINITY;
   /** Nothing was announced since the claim, which does so itself. */
   let claimed = false;
@@ -143,6 +145,7 @@ export function createHolder(options: HolderOptions): Holder {
     if (!wanted) return undefined;
     holding = refusals.length === 0;
     leasedUntil = askedAt + seconds * 1000;
+    renewed = true;
     if (holding) await untilLocal();
     // Where that took long, the first renewal would come late.
     if (holding && performance.now() - askedAt > (seconds * 1000) / 2) await renewLease();
@@ -248,6 +251,7 @@ export function createHolder(options: HolderOptions): Holder {
     const seconds = options.leaseSeconds();
     const commands = renewCommands(device, options.parentPrefixes(), seconds);
     renewing = true;
+    renewed = false;
     let askedAt = performance.now();
     let outcome = await ip.run(commands);
     // By the next advertisement the lease may be over: whoever ended `ip` has cost it one renewal already.
@@ -256,11 +260,12 @@ export function createHolder(options: HolderOptions): Holder {
       outcome = await ip.run(commands);
     }
     renewing = false;
-    if (outcome.refusals.length === 0) leasedUntil = askedAt + seconds * 1000;
+    renewed = outcome.refusals.length === 0;
+    if (renewed) leasedUntil = askedAt + seconds * 1000;
     if (wanted) fault("device", describe(outcome.refusals));
   };
 
-  const isLeaseOver = (): boolean => renewing && performance.now() > leasedUntil;
+  const isLeaseOver = (): boolean => !renewed && performance.now() > leasedUntil;
 
   /** Asked for each time: what it was before would be set again. */
   const macOfParent = async (): Promise<string | undefined> => {

@@ -7,6 +7,7 @@ import { addressOf } from "../spec.js";
 
 const LEASE_SECONDS = 1;
 const done: Outcome = { answered: true, refusals: [], answers: [] };
+const refused: Outcome = { ...done, refusals: [{ command: "address replace", said: "no" }] };
 
 /** A holder whose kernel obeys at once, until somebody has it wait. */
 async function held() {
@@ -43,9 +44,14 @@ test("addresses that nobody has renewed within their lifetime are not held, what
     return holder.leaseOver;
   });
   assert.equal(holder.holding, false);
-  answer(done);
+  answer(refused);
+  kernel.waits = undefined;
   await quiet();
-  assert.deepEqual([holder.leaseOver, holder.holding], [false, true]);
+  assert.deepEqual([holder.leaseOver, holder.holding], [true, false]);
+  await until("a renewal that is carried out", () => {
+    holder.renew();
+    return holder.holding;
+  });
 });
 
 test("addresses whose lifetime has passed while nobody asked may be on: it is asked first", async () => {
