@@ -4,7 +4,7 @@
  * was being written. They are made when first needed, and that is on the disc
  * as well before a wish is kept.
  */
-import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { type FileHandle, mkdir, open, unlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { decodeSlot, encodeSlot, newestSlot, SLOT_BYTES, type Slot } from "./slot.js";
 
@@ -94,9 +94,15 @@ async function writeInPlace(path: string, bytes: Uint8Array): Promise<void> {
   await writeTo(await open(path, "w+", 0o600), bytes);
   // The name of a new folder is kept by the one above it.
   const highest = made === undefined ? directory : dirname(resolve(made));
-  for (let each = directory; ; each = dirname(each)) {
-    await syncDirectory(each);
-    if (each.length <= highest.length) return;
+  try {
+    for (let each = directory; each.length >= highest.length; each = dirname(each)) {
+      await syncDirectory(each);
+      if (each === dirname(each)) return;
+    }
+  } catch (error) {
+    // The next wish makes it anew, and does not take it for one that is kept.
+    await unlink(path);
+    throw error;
   }
 }
 

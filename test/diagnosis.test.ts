@@ -125,7 +125,7 @@ const rows: readonly Row[] = [
     when: "the kernel refused them when they were to be served",
     seen: withGroup({ role: "backup", hears: true, standsBack: true }),
     check: "addresses held",
-    says: "this board could not hold the addresses of vhid 7, and stands back for a while",
+    says: "this board could not hold the addresses of vhid 7 the last time that it was to",
   },
   {
     when: "the addresses are not where they are served",
