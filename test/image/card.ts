@@ -4,7 +4,7 @@
  * FAT's files (by mtools) and what a boot loader would start of them.
  */
 import { execFileSync } from "node:child_process";
-import { closeSync, existsSync, openSync, readFileSync, readSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 
@@ -106,11 +106,6 @@ export function startOf(card: string): Start {
   const line = readText(card, "cmdline.txt").trimEnd();
   if (line.includes("\n")) throw new Error("cmdline.txt: found several lines, wanted one");
   return { kernel: wanted("kernel"), initramfs: wanted("initramfs"), line };
-}
-
-/** The whole image, or what of it is not a hole. */
-export function readCard(card: string): Buffer {
-  return readFileSync(card);
 }
 
 function mtools(tool: string, card: string, parameters: readonly string[]): string {
