@@ -77,6 +77,9 @@ const REGISTERS: { readonly [C in Chip]: { readonly levels: string; readonly lin
 /** Long enough for a machine that is busy to see it, and well below a second. */
 const FINGER_MS = 400;
 
+/** QEMU's BCM2835 has no resistors: without this, GPIO5 reads as a button that is held. */
+const PULL_UP = `writel 0x3f20001c ${1 << 5}`;
+
 export class Qemu implements AsyncDisposable {
   readonly lines: string[] = [];
   /** When each of them came. */
@@ -131,6 +134,7 @@ export class Qemu implements AsyncDisposable {
       qmp.close();
     }
     this.#qtest = await openQtest(join(this.#directory, "qtest"));
+    if (this.#chip === "bcm2835") await this.#ask(PULL_UP);
   }
 
   /** What it said, for when something went wrong. */
