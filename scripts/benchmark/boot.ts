@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { statusOf, untilStatus } from "../../test/emulated/board.js";
 import { Appliance } from "../../test/image/appliance.js";
-import { copyCard, imageOf, type Kind, putText, readText } from "../../test/image/card.js";
+import { copyCard, imageOf, type Kind, putText, showNotices } from "../../test/image/card.js";
 import { now } from "../../test/lab/child.js";
 
 /** What happens on the way, in order. */
@@ -39,8 +39,7 @@ export async function measureBoot(kind: Kind): Promise<Timeline> {
       'addresses = ["192.0.2.1/24"]',
     ];
     putText(card, "carpio.toml", ["[[carp]]", ...group, ""].join("\n"));
-    // What is noted is shown from the beginning; the rest stays quiet.
-    putText(card, "cmdline.txt", readText(card, "cmdline.txt").replace("quiet", "loglevel=6"));
+    showNotices(card);
     await using board = await Appliance.powerOn({ kind, card });
     return await readTimeline(board);
   } finally {

@@ -87,6 +87,11 @@ export function removeFile(card: string, name: string): void {
   mtools("mdel", card, [`::${name}`]);
 }
 
+/** On the serial console, from the kernel's start on; as shipped it begins quietly. */
+export function showNotices(card: string): void {
+  putText(card, "cmdline.txt", readText(card, "cmdline.txt").replace("quiet", "loglevel=6"));
+}
+
 /** As config.txt and cmdline.txt say it. We follow what ours use; anything else is an error. */
 export function startOf(card: string): Start {
   const settings = new Map<string, string>();

@@ -19,7 +19,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { untilStatus } from "../emulated/board.js";
 import { Appliance } from "./appliance.js";
-import { copyCard, imageOf, putFile, removeFile, takeFile } from "./card.js";
+import { copyCard, imageOf, putFile, removeFile, showNotices, takeFile } from "./card.js";
 
 const ANSWER_MS = 300_000;
 /** As board/base/init has it. */
@@ -42,6 +42,7 @@ describe("a slot that cannot be run", { timeout: 1_800_000 }, () => {
     spoil(bad);
     putFile(card, good, "slot-b.sqf");
     putFile(card, bad, "slot-a.sqf");
+    showNotices(card);
     return card;
   };
 
