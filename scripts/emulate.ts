@@ -30,6 +30,13 @@ const FRAME_MS = 40;
 /** As long as the longest pattern, a wink every two seconds. */
 const BLINK_FRAMES = 50;
 
+/** What a key does to the chosen board. */
+const deeds: { readonly [K in keyof typeof DEEDS]: (board: Board) => Promise<void> } = {
+  " ": (board) => board.press(),
+  h: (board) => board.hold(),
+  p: (board) => (board.see().isOn ? board.pullPlug() : board.plugIn()),
+};
+
 const end = await emulate(process.argv.slice(2));
 if (typeof end === "number") process.exit(end);
 await dieOf(end);
@@ -143,13 +150,6 @@ async function portsFor(count: number): Promise<readonly number[]> {
   const wanted = Array.from({ length: count }, (_, index) => STATUS_PORT + index);
   return Promise.all(wanted.map(async (port) => (await freePort(port).catch(() => 0)) || freePort()));
 }
-
-/** What a key does to the chosen board. */
-const deeds: { readonly [K in keyof typeof DEEDS]: (board: Board) => Promise<void> } = {
-  " ": (board) => board.press(),
-  h: (board) => board.hold(),
-  p: (board) => (board.see().isOn ? board.pullPlug() : board.plugIn()),
-};
 
 /** On a terminal: a picture, and keys. Returns when somebody has had enough. */
 async function live({ boards, shared }: Stage): Promise<void> {
