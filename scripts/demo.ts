@@ -5,9 +5,9 @@
  * However it ends, what it made goes first: the boards with their network, the
  * files of the lab, the picture on the terminal.
  */
-import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { labPower } from "../test/lab/namespace.js";
+import { dieOf, firstSignal } from "./demonstration/ending.js";
 import { Live } from "./demonstration/live.js";
 import { openStage, type Stage } from "./demonstration/stage.js";
 import { Story } from "./demonstration/story.js";
@@ -15,7 +15,6 @@ import { hasTerminal, Terminal } from "./demonstration/terminal.js";
 
 const USAGE = 64;
 const CLOSING_MS = 10_000;
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
 
 const end = await demo(process.argv.slice(2));
 if (typeof end === "number") process.exit(end);
@@ -72,22 +71,6 @@ async function takeDown(opening: Promise<Stage>): Promise<void> {
     () => undefined,
   );
   await Promise.race([closed, sleep(CLOSING_MS, undefined, { ref: false })]);
-}
-
-/** A reader that went away counts as SIGPIPE, which Node does not hear of. */
-function firstSignal(): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    for (const each of SIGNALS) process.on(each, resolve);
-    for (const stream of [process.stdout, process.stderr]) stream.on("error", () => resolve("SIGPIPE"));
-  });
-}
-
-/** So that whoever started us knows of what we died. */
-async function dieOf(signal: NodeJS.Signals): Promise<never> {
-  process.removeAllListeners(signal);
-  process.kill(process.pid, signal);
-  await sleep(100);
-  process.exit(128 + constants.signals[signal]);
 }
 
 function complain(said: string, status: number): number {

@@ -56,7 +56,7 @@ export interface GroupEvidence {
   readonly silentFamily: FamilyWord | null;
   /** The kernel confirmed that its addresses are on. */
   readonly holding: boolean;
-  /** It could not hold them when it was to, and gives way to everybody for a while. */
+  /** It could not hold them when it was to, and has not shown since that it can. */
   readonly standsBack: boolean;
   /** Where they belong. */
   readonly device: string;
@@ -122,6 +122,12 @@ const SHARED_WIRE =
 
 /** In the order in which one would look. */
 const rules = {
+  configuration: {
+    lamp: true,
+    advice:
+      "correct the line that is named, or run `carpio check`; a board reads carpio.toml from its card when it starts",
+    find: ofBoard(/^configuration$/),
+  },
   interface: {
     lamp: true,
     advice: "correct `interface`, or see why the kernel does not have it",
@@ -165,9 +171,9 @@ const rules = {
         .filter(({ standsBack, faults }) => standsBack && !faults.has("addresses") && !faults.has("device"))
         .map((group) => ({
           subject: subjectOf(group),
-          says: `this board could not hold the addresses of vhid ${group.vhid}, and stands back for a while`,
+          says: `this board could not hold the addresses of vhid ${group.vhid} the last time that it was to`,
           advice:
-            "what the kernel said is in the log, and names the obstacle. This one tries again by itself, later each time, and at once when nobody else serves",
+            "what the kernel said is in the log, and names the obstacle. It is tried again when this board is next to serve",
         })),
     ),
   },

@@ -10,7 +10,7 @@ import {
   type GroupEvidence,
   type PeerEvidence,
 } from "./diagnosis.js";
-import { CANNOT_HOLD, type Group } from "./group.js";
+import type { Group } from "./group.js";
 import { createGrowth, type Growth } from "./growth.js";
 import { patienceMs } from "./hearing.js";
 import type { Peer } from "./peers.js";
@@ -72,7 +72,7 @@ export function createExamination(options: ExaminationOptions): Examination {
       hears: hears(group),
       silentFamily: silentFamily ? `IPv${silentFamily}` : null,
       holding: holder.holding,
-      standsBack: vhost.demotions.some(({ reason }) => reason === CANNOT_HOLD),
+      standsBack: group.standsBack,
       device: holder.device.name,
       lostForMs: now() - (lostAt.get(group) ?? Number.NEGATIVE_INFINITY),
       faults: group.faults,

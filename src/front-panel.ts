@@ -4,7 +4,6 @@
  */
 import { join } from "node:path";
 import { findBoard } from "./board.js";
-import { lastHeard } from "./carp/vhost.js";
 import type { Config } from "./config.js";
 import type { Faults } from "./faults.js";
 import type { Group } from "./group.js";
@@ -67,11 +66,7 @@ export function createFrontPanel(options: FrontPanelOptions): FrontPanel {
   };
 
   const view = (): View => {
-    const carp = [...groups].map(({ vhost }) => ({
-      role: vhost.role,
-      why: vhost.why,
-      master: vhost.role === "backup" ? (lastHeard(vhost) ?? null) : null,
-    }));
+    const carp = [...groups].map(({ vhost, undecided }) => ({ role: vhost.role, undecided }));
     return {
       role: overallRole(carp.map(({ role }) => role)),
       carp,

@@ -21,6 +21,7 @@ import {
   type Claim,
   createVhost,
   type Instant,
+  lastHeard,
   nextDeadline,
   type Role,
   type Settings,
@@ -85,8 +86,12 @@ export interface Group {
   /** Of the families that it serves, the one of which nothing comes though the other does. */
   readonly silentFamily: Family | undefined;
   readonly since: Date;
+  /** It is no master, nobody else is known to be one, and it may be about to. */
+  readonly undecided: boolean;
   /** How often each role was entered. */
   readonly transitions: { readonly [R in Role]: number };
+  /** It could not hold the addresses when it was to, and has not shown since that it can. */
+  readonly standsBack: boolean;
   /** What is wrong with it, by what it is about. */
   readonly faults: ReadonlyMap<string, string>;
   handle(event: VhostEvent): void;
@@ -97,6 +102,8 @@ export interface Group {
   reclaim(): void;
   /** Called now and then: whoever could not hold the addresses may want to try again. */
   review(): void;
+  /** Its interface went, and took the device with it. What comes in its place may do better. */
+  lost(): void;
   /** Takes over new settings without a pause. */
   reconfigure(config: GroupConfig): void;
   /** Resolves when everything asked for so far is done. */
@@ -106,7 +113,7 @@ export interface Group {
 }
 
 /** A reason to be less eager: from a claim that the kernel refused to the next that it takes, or for a while. */
-export const CANNOT_HOLD = "cannot hold the addresses";
+const CANNOT_HOLD = "cannot hold the addresses";
 /** Three failures in a row are no accident, and three successes are a recovery (FreeBSD and OpenBSD count so too). */
 const SEND_FAILURES = 3;
 /** Who could not hold the addresses stays behind the others for so long, and twice as long each time it cannot again. */
@@ -152,7 +159,9 @@ export function createGroup(options: GroupOptions): Group {
   let hearing = createHearing();
   const transitions = { init: 0, backup: 0, master: 0 };
   let todo = Promise.resolve();
+  let linkKnown = false;
   let waiting = 0;
+  let claimsWaiting = 0;
   let failures = 0;
   let successes = 0;
   let refusals = 0;
@@ -178,6 +187,7 @@ export function createGroup(options: GroupOptions): Group {
 
   const handle = (event: VhostEvent): void => {
     if (event.kind === "heard") hearing.hear(event.from.family, now());
+    if (event.kind === "link") linkKnown = true;
     const before = vhost;
     const next = step(before, event, now());
     vhost = next.vhost;
@@ -214,10 +224,20 @@ export function createGroup(options: GroupOptions): Group {
   };
 
   const enqueue = (action: Deed): void => {
-    // Behind a kernel that does not answer, what was to be said is old by the time it can be.
-    if (action.do === "advertise" && waiting > 2) return;
+    // Behind a kernel that does not answer, what was to be said is old by the time it can be; a bow-out waits for none.
+    if (action.do === "advertise" && waiting > 2) {
+      if (isBowOut(action)) perform(action);
+      return;
+    }
+    const claims = action.do === "claim" ? 1 : 0;
     waiting++;
-    todo = todo.then(() => perform(action)).finally(() => waiting--);
+    claimsWaiting += claims;
+    todo = todo
+      .then(() => perform(action))
+      .finally(() => {
+        waiting--;
+        claimsWaiting -= claims;
+      });
   };
 
   const perform = async (action: Deed): Promise<void> => {
@@ -226,8 +246,11 @@ export function createGroup(options: GroupOptions): Group {
     if (stale && action.do !== "release") return;
     // What was asked for again while a slow claim failed must not come after it.
     if (action.do === "claim" && vhost.leaving?.to === "init") return;
-    // Whoever serves would let go for it.
-    if (faults.all.has("addresses") && action.do === "advertise" && !isBowOut(action)) return;
+    if (action.do === "advertise" && !isBowOut(action)) {
+      await seeLease();
+      // Whoever serves would let go for it.
+      if (faults.all.has("addresses")) return;
+    }
     log.debug("linux", () => `${name}: ${JSON.stringify(action)}`);
     switch (action.do) {
       case "claim":
@@ -242,19 +265,38 @@ export function createGroup(options: GroupOptions): Group {
     }
   };
 
-  /** A master that cannot hold the addresses leaves, so that another may; the next review tries again. */
   const claim = async (): Promise<void> => {
     const said = await holder.claim();
-    faults.set("addresses", said);
     if (said === undefined) {
-      refusals = 0;
-      return catchUp();
-    }
-    if (vhost.role !== "master") return;
+      faults.set("addresses", undefined);
+      forgetRefusals();
+    } else if (vhost.role === "master") standBack(said);
+  };
+
+  /** The kernel takes the addresses off by itself, and a claim would wait behind the renewal that hangs. */
+  const seeLease = async (): Promise<void> => {
+    // Where it was us who stood still, the answer may be there already.
+    if (holder.leaseOver) await new Promise((resolve) => setImmediate(resolve));
+    if (vhost.role !== "master" || !holder.leaseOver) return;
+    standBack(`ip has not renewed the addresses on ${holder.device.name} within their lifetime`);
+  };
+
+  /** A master that cannot hold the addresses leaves, so that another may; the next review tries again. */
+  const standBack = (said: string): void => {
+    faults.set("addresses", said);
+    if (vhost.leaving?.to === "init") return;
     behindUntil = now() + Math.min(BEHIND_MS * 2 ** refusals, LONGEST_BEHIND_MS);
     refusals++;
     handle({ kind: "demote", reason: CANNOT_HOLD, advskew: DEMOTED_ADVSKEW });
     handle({ kind: "stop", why: CANNOT_HOLD });
+    // One that is on while another is not serves nobody, and may be another board's in a moment.
+    holder.fallSilent();
+    enqueue({ do: "release" });
+  };
+
+  const forgetRefusals = (): void => {
+    refusals = 0;
+    catchUp();
   };
 
   const catchUp = (): void => handle({ kind: "demote", reason: CANNOT_HOLD, advskew: 0 });
@@ -336,9 +378,17 @@ export function createGroup(options: GroupOptions): Group {
     get since() {
       return since;
     },
+    get undecided() {
+      if (vhost.role !== "init") return vhost.role === "backup" && lastHeard(vhost) === undefined;
+      // A link that is there brings it to life, unless it has no place for its addresses.
+      return !linkKnown && !faults.all.has("addresses");
+    },
     get silentFamily() {
       const silent = hearing.silentFamily(patienceMs(config), now());
       return silent && vhost.settings.families.includes(silent) ? silent : undefined;
+    },
+    get standsBack() {
+      return refusals > 0;
     },
     holder,
     counters,
@@ -348,19 +398,27 @@ export function createGroup(options: GroupOptions): Group {
     fault: faults.set,
     deadline: () => nextDeadline(vhost),
     reclaim() {
-      if (vhost.role === "master" && !hasSuccessor(vhost)) enqueue({ do: "claim" });
+      const isUnderWay = claimsWaiting > 0 || holder.leaseOver;
+      if (vhost.role === "master" && !hasSuccessor(vhost) && !isUnderWay) enqueue({ do: "claim" });
     },
     review() {
       const isBehind = vhost.demotions.some(({ reason }) => reason === CANNOT_HOLD);
       if (vhost.role === "backup" && isBehind && now() >= behindUntil) catchUp();
+    },
+    lost() {
+      holder.lost();
+      forgetRefusals();
     },
     reconfigure(next) {
       const listed = (it: GroupConfig) => it.addresses.map(formatPrefix).join();
       const readdress = listed(config) !== listed(next);
       config = next;
       signer = createSigner(next.vhid, signatureOf(next));
-      if (readdress) hearing = createHearing();
-      if (readdress) todo = todo.then(() => holder.readdress(next.addresses));
+      if (readdress) {
+        hearing = createHearing();
+        todo = todo.then(() => holder.readdress(next.addresses));
+        forgetRefusals();
+      }
       handle({ kind: "configure", settings: settingsOf(next), readdress });
     },
     settled,

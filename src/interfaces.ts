@@ -87,9 +87,10 @@ export function createInterfaces({ ip, groups, onPacket, tune }: InterfacesOptio
 
     const replaced = place.index !== undefined && state?.index !== place.index;
     if (replaced || !state) {
-      link(false, state ? `${name} is another than before` : `there is no ${name}`);
+      if (state) link(false, `${name} is another than before`);
+      else if (parent?.known) link(false, `there is no ${name}`);
       await group.settled();
-      group.holder.lost();
+      group.lost();
       place.prepared = false;
     }
     place.index = state?.index;

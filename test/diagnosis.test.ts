@@ -125,7 +125,7 @@ const rows: readonly Row[] = [
     when: "the kernel refused them when they were to be served",
     seen: withGroup({ role: "backup", hears: true, standsBack: true }),
     check: "addresses held",
-    says: "this board could not hold the addresses of vhid 7, and stands back for a while",
+    says: "this board could not hold the addresses of vhid 7 the last time that it was to",
   },
   {
     when: "the addresses are not where they are served",
@@ -275,6 +275,12 @@ const rows: readonly Row[] = [
     seen: boardFault("status", "no status over HTTP: EADDRINUSE"),
     check: "status port",
     says: "no status over HTTP: EADDRINUSE",
+  },
+  {
+    when: "the board runs without what was written for it",
+    seen: boardFault("configuration", "the configuration is not in force: carpio.toml:7: found 700"),
+    check: "configuration",
+    says: "the configuration is not in force: carpio.toml:7: found 700",
   },
   {
     when: "the token cannot be read",

@@ -19,6 +19,8 @@ export interface FakeHolder extends Holder {
   preparing: Promise<void> | undefined;
   /** Where it is set, `claim` fails and says so. */
   refusal: string | undefined;
+  /** What they were leased for has passed, and nobody has renewed it. */
+  leaseOver: boolean;
 }
 
 export interface FakeSender extends Sender {
@@ -82,6 +84,7 @@ export function createFakeHolder(device: CarpDevice): FakeHolder {
     deeds,
     preparing: undefined,
     refusal: undefined,
+    leaseOver: false,
     get holding() {
       return holding;
     },

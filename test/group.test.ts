@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { VhostEvent } from "../src/carp/vhost.js";
 import type { GroupConfig } from "../src/config.js";
-import { destinationsOf, familiesOf, leaseSeconds } from "../src/group.js";
+import { destinationsOf, familiesOf, type Group, leaseSeconds } from "../src/group.js";
 import { formatAddress } from "../src/wire/address.js";
 import { createFakeHolder, createFakeSender, fakeGroup, groupConfig, quiet } from "./fakes.js";
 import { addressOf } from "./spec.js";
@@ -61,42 +62,104 @@ for (const { addresses, peers, tells, why } of groups) {
   });
 }
 
-test("a claim that is asked for again while a slow one fails does not follow it", async () => {
-  const addresses = [{ address: addressOf("192.0.2.1"), length: 24 }];
+const addresses = [{ address: addressOf("192.0.2.1"), length: 24 }];
+const heard = (claim: string): VhostEvent => {
+  const [advbase = 0, advskew = 0] = claim.split("/").map(Number);
+  return { kind: "heard", ad: { advbase, advskew, demote: 0 }, from: addressOf("192.0.2.3") };
+};
+
+const comesTo = (address: string) => (group: Group) =>
+  group.reconfigure(groupConfig({ addresses: [{ address: addressOf(address), length: 24 }] }));
+
+/** A group that has become master, and waits for a claim that the kernel takes its time for. */
+async function claiming() {
+  const world = { now: 0, claims: 0, answer: (_said: string | undefined): void => {} };
   const holder = createFakeHolder({ name: "carp7", parent: "eth0", mac: undefined, addresses });
-  let claims = 0;
-  let refuse: (said: string) => void = () => {};
   holder.claim = () => {
-    claims++;
+    world.claims++;
     return new Promise((resolve) => {
-      refuse = resolve;
+      world.answer = resolve;
     });
   };
-  let now = 0;
-  const group = fakeGroup(groupConfig({ addresses }), holder, createFakeSender(), () => now);
+  const sender = createFakeSender();
+  const group = fakeGroup(groupConfig({ addresses }), holder, sender, () => world.now);
   group.handle({ kind: "link", up: true, why: "link up", sources: { 4: addressOf("192.0.2.2") } });
-  now = 3_000;
-  group.handle({ kind: "wake" });
-  await quiet();
+  const wakeAt = async (now: number) => {
+    world.now = now;
+    group.handle({ kind: "wake" });
+    await quiet();
+  };
+  await wakeAt(3_000);
+  return { world, holder, sender, group, wakeAt };
+}
+
+test("a claim that is asked for again while a slow one is under way is that one", async () => {
+  const { world, group } = await claiming();
   group.reclaim();
-  refuse("no");
+  world.answer(undefined);
   await quiet();
-  assert.equal(group.faults.get("addresses"), "no");
-  assert.equal(claims, 1);
+  assert.deepEqual([world.claims, group.vhost.role], [1, "master"]);
+});
+
+test("a claim of other addresses does not follow a slow one that fails", async () => {
+  const { world, group } = await claiming();
+  comesTo("192.0.2.9")(group);
+  world.answer("no");
+  await quiet();
+  assert.deepEqual([world.claims, group.standsBack], [1, true]);
+});
+
+test("a claim that fails when another serves already is no fault of this board", async () => {
+  const { world, group } = await claiming();
+  group.handle(heard("0/1"));
+  assert.equal(group.vhost.role, "backup");
+  world.answer("no");
+  await quiet();
+  assert.deepEqual([group.faults.size, group.standsBack], [0, false]);
+});
+
+test("a bow-out waits for no kernel, however much does", async () => {
+  const { sender, group, wakeAt } = await claiming();
+  for (const now of [4_000, 5_000, 6_000]) await wakeAt(now);
+  group.handle({ kind: "stop", why: "terminated" });
+  await quiet();
+  assert.deepEqual(sender.said, ["255/255"]);
+});
+
+test("a master whose addresses were not renewed within their lifetime says nothing but its bow-out, and lets go", async () => {
+  const { world, holder, sender, group, wakeAt } = await claiming();
+  world.answer(undefined);
+  await quiet();
+  assert.deepEqual(sender.said, ["1/0"]);
+  holder.leaseOver = true;
+  await wakeAt(4_000);
+  assert.deepEqual(sender.said, ["1/0", "255/255"]);
+  assert.equal(holder.deeds.at(-1), "release");
+  assert.match(group.faults.get("addresses") ?? "", /^ip has not renewed the addresses on carp7/);
+});
+
+test("a renewal whose answer waits to be read is none that hangs", async () => {
+  const { world, holder, sender, group, wakeAt } = await claiming();
+  world.answer(undefined);
+  await quiet();
+  holder.leaseOver = true;
+  setImmediate(() => {
+    holder.leaseOver = false;
+  });
+  await wakeAt(4_000);
+  assert.deepEqual([sender.said, group.standsBack], [["1/0", "1/0"], false]);
 });
 
 /** A group on a device that refuses, and a better master that it is to be. */
 async function refused() {
   const world = { now: 0 };
-  const addresses = [{ address: addressOf("192.0.2.1"), length: 24 }];
   const device = { name: "carp7", parent: "eth0", mac: "00:00:5e:00:01:07", addresses };
   const holder = createFakeHolder(device);
   const sender = createFakeSender();
   const group = fakeGroup(groupConfig({ addresses }), holder, sender, () => world.now);
   const link = () => group.handle({ kind: "link", up: true, why: "link up", sources: {} });
   const hears = async (claim: string) => {
-    const [advbase = 0, advskew = 0] = claim.split("/").map(Number);
-    group.handle({ kind: "heard", ad: { advbase, advskew, demote: 0 }, from: addressOf("192.0.2.3") });
+    group.handle(heard(claim));
     await quiet();
   };
   holder.refusal = "ip link set dev carp7 up: refused";
@@ -129,9 +192,22 @@ test("who could not hold the addresses stays behind for ten seconds, then for tw
     assert.equal(group.vhost.role, "backup");
     world.now += 1;
     group.review();
+    assert.deepEqual([group.vhost.demotions, group.standsBack], [[], true]);
     if (behindSeconds === 20) holder.refusal = undefined;
     await hears("1/100");
     assert.equal(group.vhost.role, "master");
   }
-  assert.deepEqual([group.holder.holding, group.vhost.demotions, group.faults.size], [true, [], 0]);
+  assert.deepEqual([group.holder.holding, group.faults.size, group.standsBack], [true, 0, false]);
 });
+
+const freshStarts: { readonly after: string; readonly comes: (group: Group) => void }[] = [
+  { after: "its interface was replaced", comes: (group) => group.lost() },
+  { after: "it was given other addresses", comes: comesTo("192.0.2.9") },
+];
+for (const { after, comes } of freshStarts) {
+  test(`who could not hold the addresses stays behind no more after ${after}`, async () => {
+    const { group } = await refused();
+    comes(group);
+    assert.deepEqual([group.standsBack, group.vhost.demotions], [false, []]);
+  });
+}

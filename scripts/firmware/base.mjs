@@ -27,7 +27,8 @@ const asked = [
 export function makeBase({ folder, file, kernel, modules, seconds }, say) {
   say("the base: busybox and modules");
   const first = [...modules.first, ...common.first];
-  const later = [...common.later, ...modules.later];
+  // The board's own first: its network takes a while to come up, and what follows does not wait for it.
+  const later = [...modules.later, ...common.later];
   for (const name of ["usr/bin", "usr/lib", "etc"]) mkdirSync(join(folder, name), { recursive: true });
   installModules(kernel, [...first, ...later, ...asked], join(folder, "usr"));
   symlinkSync("usr/lib", join(folder, "lib"));

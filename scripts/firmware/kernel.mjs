@@ -28,7 +28,7 @@ export function moduleFiles({ folder, release }, names) {
   const files = new Set();
   for (const name of names) {
     const loading = run("modprobe", ["-d", join(folder, "usr"), "-S", release, "--show-depends", name]);
-    for (const [, file] of loading.matchAll(/^insmod (\S+)/gm)) files.add(file);
+    for (const [, file] of loading.matchAll(/^insmod (.+\.ko(?:\.xz)?)/gm)) files.add(file);
   }
   return [...files];
 }

@@ -340,11 +340,7 @@ function giveUp(vhost: VirtualHost, { to, why }: Leaving, now: Instant): Step {
 /** INIT: with a link comes BACKUP and a full master-down time of listening, whatever preempt says. */
 function gainLink(vhost: VirtualHost, { up, why, sources }: EventOf<"link">, now: Instant): Step {
   if (!up) return unchanged({ ...vhost, why });
-  // Whoever stands aside listens for as long with OpenBSD's byte, which leaves the advskew alone, as with a raised one.
-  const { settings, demotions } = vhost;
-  const aside = demotions.filter(({ standAside }) => standAside).map((reason) => reason.advskew);
-  const patience = masterDownMs(vhost, { ...settings, advskew: Math.max(ourClaim(vhost).advskew, ...aside) });
-  return becomeBackup({ ...vhost, sources, masters: {} }, now, why, 0, patience);
+  return becomeBackup({ ...vhost, sources, masters: {} }, now, why);
 }
 
 /** No link, no role. While the link stays up only our own addresses have changed. */
@@ -609,7 +605,14 @@ function overslept(vhost: VirtualHost, now: Instant): boolean {
   return now - dueAt > DEAF_MS && now - silentSince > bears;
 }
 
-function masterDownMs(vhost: VirtualHost, claim: Interval = ourClaim(vhost)): number {
+/** Whoever stands aside listens for as long with OpenBSD's byte, which leaves the advskew alone, as with a raised one. */
+function patientClaim(vhost: VirtualHost): Interval {
+  const { advbase, advskew } = ourClaim(vhost);
+  const aside = vhost.demotions.filter(({ standAside }) => standAside).map((reason) => reason.advskew);
+  return { advbase, advskew: Math.max(advskew, ...aside) };
+}
+
+function masterDownMs(vhost: VirtualHost, claim: Interval = patientClaim(vhost)): number {
   return ticksToMs(masterDownTicks(claim, vhost.settings.masterDown));
 }
 

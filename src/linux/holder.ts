@@ -32,6 +32,8 @@ export interface Holder {
   readonly device: CarpDevice;
   /** True when the kernel confirmed that all addresses are on. */
   readonly holding: boolean;
+  /** True when they were on and may not be any more: a renewal hangs or failed, and their lifetime has passed. */
+  readonly leaseOver: boolean;
   /** Makes the device, if there is to be one, and sees that it holds nothing. Says what went wrong. */
   prepare(): Promise<string | undefined>;
   /** The parent went, and took the device with it. */
@@ -87,8 +89,12 @@ export function createHolder(options: HolderOptions): Holder {
   let changing = 0;
   let changedAt = Number.NEGATIVE_INFINITY;
   let renewedAt = Number.NEGATIVE_INFINITY;
+  /** Nobody but the kernel knows better than this when their lifetime began. */
+  let leasedUntil = Number.NEGATIVE_INFINITY;
   /** A second renewal behind one that `ip` has not carried out would be the same once more. */
   let renewing = false;
+  /** The last renewal that was asked for was carried out. Whoever has not asked does not know. */
+  let renewed = true;
   let announcedAt = Number.NEGATIVE_INFINITY;
   /** Nothing was announced since the claim, which does so itself. */
   let claimed = false;
@@ -128,17 +134,21 @@ export function createHolder(options: HolderOptions): Holder {
 
   /** Every command is acknowledged by the kernel, so nothing refused means that all addresses are on. */
   const putOn = async (): Promise<string | undefined> => {
-    renewedAt = performance.now();
+    const askedAt = performance.now();
+    renewedAt = askedAt;
     // With a lease the board's own address would be gone in two seconds.
     const problem = device.mac ? undefined : notOurs((await look([]))[0]);
     if (problem) return problem;
     if (device.mac) answerArp(device.name);
-    const { refusals } = await ip.run(
-      claimCommands(device, options.parentPrefixes(), options.leaseSeconds()),
-    );
+    const seconds = options.leaseSeconds();
+    const { refusals } = await ip.run(claimCommands(device, options.parentPrefixes(), seconds));
     if (!wanted) return undefined;
     holding = refusals.length === 0;
+    leasedUntil = askedAt + seconds * 1000;
+    renewed = true;
     if (holding) await untilLocal();
+    // Where that took long, the first renewal would come late.
+    if (holding && performance.now() - askedAt > (seconds * 1000) / 2) await renewLease();
     return describe(refusals);
   };
 
@@ -238,14 +248,24 @@ export function createHolder(options: HolderOptions): Holder {
   };
 
   const renewLease = async (): Promise<void> => {
-    const commands = renewCommands(device, options.parentPrefixes(), options.leaseSeconds());
+    const seconds = options.leaseSeconds();
+    const commands = renewCommands(device, options.parentPrefixes(), seconds);
     renewing = true;
+    renewed = false;
+    let askedAt = performance.now();
     let outcome = await ip.run(commands);
     // By the next advertisement the lease may be over: whoever ended `ip` has cost it one renewal already.
-    if (!outcome.answered && wanted) outcome = await ip.run(commands);
+    if (!outcome.answered && wanted) {
+      askedAt = performance.now();
+      outcome = await ip.run(commands);
+    }
     renewing = false;
+    renewed = outcome.refusals.length === 0;
+    if (renewed) leasedUntil = askedAt + seconds * 1000;
     if (wanted) fault("device", describe(outcome.refusals));
   };
+
+  const isLeaseOver = (): boolean => !renewed && performance.now() > leasedUntil;
 
   /** Asked for each time: what it was before would be set again. */
   const macOfParent = async (): Promise<string | undefined> => {
@@ -258,7 +278,10 @@ export function createHolder(options: HolderOptions): Holder {
       return device;
     },
     get holding() {
-      return holding;
+      return holding && !isLeaseOver();
+    },
+    get leaseOver() {
+      return holding && isLeaseOver();
     },
     async prepare() {
       holding = false;

@@ -31,6 +31,8 @@ const MOST_PACKETS_PER_SECOND = 4_000;
 const READ_EVERY_MS = 1_000;
 /** Of the time at most: on a board that is slow or busy a program is long in starting, and carpio needs the processor. */
 const READ_SHARE = 0.05;
+/** After one that took very long they are asked for again all the same. */
+const LONGEST_REST_MS = 30_000;
 const DEADLINE_MS = 5_000;
 
 export interface Prefilter {
@@ -75,7 +77,8 @@ export function createPrefilter(): Prefilter {
       try {
         counters = await readCounters();
       } finally {
-        restUntil = askedAt + Math.max(READ_EVERY_MS, (performance.now() - askedAt) / READ_SHARE);
+        const restMs = (performance.now() - askedAt) / READ_SHARE;
+        restUntil = askedAt + Math.min(Math.max(READ_EVERY_MS, restMs), LONGEST_REST_MS);
       }
     },
   };

@@ -30,10 +30,8 @@ export interface View {
   readonly role: "init" | "backup" | "master" | "mixed";
   readonly carp: readonly {
     readonly role: "init" | "backup" | "master";
-    /** Why it is in this role. */
-    readonly why: string;
-    /** Whom the group stands by for, once it was heard. */
-    readonly master: object | null;
+    /** It is no master, nobody else is known to be one, and it may be about to. */
+    readonly undecided: boolean;
   }[];
   readonly maintenance: {
     readonly on: boolean;
@@ -44,9 +42,6 @@ export interface View {
   readonly leaving: boolean;
   readonly faults: readonly string[];
 }
-
-/** Why a group is in INIT that has not been told yet how its link is. */
-const BEGINS = "started";
 
 const on: Lamp = { pattern: "on" };
 const off: Lamp = { pattern: "off" };
@@ -123,10 +118,7 @@ export function face(view: View, button: { readonly held: boolean } = { held: fa
 function maintenanceFace({ carp, maintenance }: View): Face {
   const isDecided = maintenance.handover.state !== "none";
   if (carp.some(({ role }) => role === "master")) return isDecided ? "no-taker" : "handing-over";
-  const mayServeSoon = carp.some(({ role, why, master }) =>
-    role === "init" ? why === BEGINS : master === null,
-  );
-  return mayServeSoon ? "handing-over" : "safe";
+  return carp.some(({ undecided }) => undecided) ? "handing-over" : "safe";
 }
 
 function roleFace({ role }: View): RoleFace {

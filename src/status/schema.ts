@@ -60,6 +60,7 @@ const group = object<GroupSnapshot>({
   interface: text,
   role: word(roles),
   why,
+  undecided: described("it is no master, nobody else is known to be one, and it may be about to", flag),
   since: moment,
   transitions: described(
     "how often each role was entered since the start",

@@ -92,6 +92,8 @@ export interface GroupSnapshot {
   readonly interface: string;
   readonly role: Role;
   readonly why: string;
+  /** It is no master, nobody else is known to be one, and it may be about to. */
+  readonly undecided: boolean;
   readonly since: string;
   /** How often each role was entered since the start. */
   readonly transitions: { readonly [R in Role]: number };
@@ -186,6 +188,7 @@ function groupSnapshot(group: Group, { macOf, now }: Observed): GroupSnapshot {
     interface: config.interface,
     role: vhost.role,
     why: vhost.why,
+    undecided: group.undecided,
     since: group.since.toISOString(),
     transitions: { ...group.transitions },
     addresses: config.addresses.map(formatPrefix),

@@ -705,12 +705,18 @@ describe("standing aside: a handover that may be called back", () => {
     assert.deepEqual(alone(vhost, ASKED, ASKED + 60), [[50, "advertise 255/255 demote 255"]]);
   });
 
-  test("it bears its successor, however much slower that is", () => {
-    const asked = waited(pressed("0/2 byte").vhost, 51);
-    const backup = step(step(asked, heard("0/52"), ASKED + 51).vhost, { kind: "wake" }, ASKED + 101).vhost;
-    assert.equal(backup.role, "backup");
-    assert.equal(nextDeadline(backup) - ASKED - 101, 609.375);
-  });
+  for (const { successor, ms, why } of [
+    { successor: "0/52", ms: 2812.5, why: "as long as with a raised advskew, which the byte stands for" },
+    { successor: "2/0", ms: 6000, why: "however much slower that is" },
+  ]) {
+    test(`it bears its successor ${successor} for ${ms} ms: ${why}`, () => {
+      const asked = waited(pressed("0/2 byte").vhost, 51);
+      const heardIt = step(asked, heard(successor), ASKED + 51).vhost;
+      const backup = step(heardIt, { kind: "wake" }, ASKED + 101).vhost;
+      assert.equal(backup.role, "backup");
+      assert.equal(nextDeadline(backup) - ASKED - 101, ms);
+    });
+  }
 
   test("stopped in the middle of it, it goes to INIT when the successor is heard, and when none comes", () => {
     const stopped = step(pressed().vhost, { kind: "stop", why: "shutting down" }, ASKED + 20).vhost;

@@ -10,7 +10,7 @@ import type { Interval } from "../../src/carp/interval.js";
 import type { Snapshot } from "../../src/status/snapshot.js";
 import { now } from "../lab/child.js";
 import { FAULT, MAINTENANCE, type Reading, ROLE, stepsOf } from "./lamps.js";
-import type { Machine } from "./machine.js";
+import type { Qemu } from "./qemu.js";
 
 export type Face = Snapshot["panel"]["face"];
 
@@ -34,13 +34,13 @@ export function group({ advbase = 1, advskew = 0 }: Partial<Interval> = {}): rea
 }
 
 /** The status, or nothing from a board that is still starting. */
-export async function statusOf(board: Machine): Promise<Snapshot | undefined> {
+export async function statusOf(board: Qemu): Promise<Snapshot | undefined> {
   const text = await board.get("/status").catch(() => undefined);
   return text === undefined ? undefined : (JSON.parse(text) as Snapshot);
 }
 
 /** Waits until the status is so; says what of it was last seen, and what was wrong. */
-export function untilStatus(board: Machine, what: string, isSo: (it: Snapshot) => boolean) {
+export function untilStatus(board: Qemu, what: string, isSo: (it: Snapshot) => boolean) {
   let last: Snapshot | undefined;
   let restMs = 0;
   const ask = async () => {
@@ -53,12 +53,12 @@ export function untilStatus(board: Machine, what: string, isSo: (it: Snapshot) =
   return board.until(ask, { holds: (seen) => seen.isSo, what }).then(() => last as Snapshot);
 }
 
-export function waitForFace(board: Machine, face: Face): Promise<Snapshot> {
+export function waitForFace(board: Qemu, face: Face): Promise<Snapshot> {
   return untilStatus(board, `the face ${face}`, ({ panel }) => panel.face === face);
 }
 
 /** Waits until these lamps are lit, no others, and all stay so. */
-export async function waitForLamps(board: Machine, lamps: number): Promise<void> {
+export async function waitForLamps(board: Qemu, lamps: number): Promise<void> {
   await board.until(() => board.lamps.watch(STEADY_MS), {
     holds: (readings) => readings.length === 1 && readings[0]?.bits === lamps,
     what: `lamps that show ${inWords(lamps)} and nothing else`,
@@ -73,7 +73,7 @@ export interface Blinks {
 }
 
 /** Waits until one lamp has blinked so for some steps. */
-export async function waitForBlinks(board: Machine, lamp: number, blinks: Blinks): Promise<void> {
+export async function waitForBlinks(board: Qemu, lamp: number, blinks: Blinks): Promise<void> {
   const { onMs, offMs, beside } = blinks;
   const startedAt = now();
   // The first and the last step do not count.

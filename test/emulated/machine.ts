@@ -3,18 +3,14 @@
  * and the bundle in a file system in memory, started by QEMU alone.
  *
  *   outside                                inside
- *   lamps         ◀─ a trace of every edge ── lines 0 to 2 of the PL061
- *   setButton()   ── qtest, set_irq_in ─────▶ line 3 of the PL061
  *   run()         ◀─ the serial line ───────▶ a shell, PID 1
- *   get()         ◀─ the cable ──────────────▶ port 8080
  *   cable         ◀─ tap, a port of a switch ▶ eth0, virtio
  *   disc          ◀─ a file that stays ──────▶ /var/lib/carpio, vfat on virtio
  *
  * It knows pins and commands; what carpio does with them is for the tests.
  * scripts/guest.mjs makes what is booted.
  */
-import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFileSync } from "node:child_process";
 import {
   appendFileSync,
   chmodSync,
@@ -24,19 +20,13 @@ import {
   mkdtempSync,
   openSync,
   readFileSync,
-  rmSync,
   statSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { setTimeout as delay } from "node:timers/promises";
-import { promisify } from "node:util";
-import { Lamps } from "./lamps.js";
-import { type Dialogue, openQmp, openQtest } from "./monitor.js";
+import { type Cable, freePort, type Outside, QEMU, Qemu, STATUS_PORT } from "./qemu.js";
 
 export interface MachineOptions {
   readonly name: string;
@@ -52,48 +42,15 @@ export interface MachineOptions {
   readonly leds?: boolean;
 }
 
-/** A tap device. A door is the words before a command that enter a network. */
-export interface Cable {
-  readonly device: string;
-  /** To where the device is. */
-  readonly door: readonly string[];
-  /** To somebody else at the same switch, who can ask what carpio shows. */
-  readonly visitor: readonly string[];
-}
-
-/** How its port 8080 is asked from outside. */
-interface Outside {
-  readonly door: readonly string[];
-  readonly host: string;
-}
-
-/** Something to wait for. */
-interface Event<T> {
-  readonly holds: (answer: T) => boolean;
-  /** In words, for when it does not come. */
-  readonly what: string;
-  readonly deadlineMs?: number;
-}
-
 const root = join(import.meta.dirname, "../../..");
 const guest = join(root, "build/guest");
-const QEMU = "qemu-system-aarch64";
-const TRACE = "trace";
 /** The number of one without neighbours; QEMU's own network has its router at .2. */
 const ALONE = 15;
 /** Of two processors at least one is left for carpio's programs, as on the boards that people have. */
 const PARTS = ["-cpu", "cortex-a72", "-smp", "2", "-m", "768"];
 const BOOT_MS = 120_000;
 const COMMAND_MS = 60_000;
-/** For whatever is waited for: a machine that shares its processors with others takes its time. */
-const EVENT_MS = 180_000;
-const LOOK_EVERY_MS = 30;
-const STATUS_PORT = 8080;
-const NO_ANSWER_MS = 10_000;
 const DISC_BYTES = 4 << 20;
-const BUTTON_LINE = 3;
-/** Long enough for a machine that is busy to see it, and well below a second. */
-const FINGER_MS = 400;
 const READY = "the shell is ready";
 const INIT = `#!/usr/bin/busybox sh
 /usr/bin/busybox --install -s /usr/bin
@@ -106,39 +63,18 @@ echo ${READY}
 PS1= PS2= exec sh
 `;
 
-export class Machine implements AsyncDisposable {
-  readonly lines: string[] = [];
-  readonly #process: ChildProcess;
-  readonly #directory: string;
-  /** What was seen of the lamps since the machine has power. */
-  readonly lamps: Lamps;
-  readonly #outside: Outside;
-  #qtest: Dialogue | undefined;
-  #gpio = "";
+export class Machine extends Qemu {
   #commands = 0;
-
-  private constructor(directory: string, outside: Outside, command: readonly string[]) {
-    this.#directory = directory;
-    this.#outside = outside;
-    this.lamps = new Lamps(join(directory, TRACE));
-    const [file = "", ...parameters] = command;
-    this.#process = spawn(file, parameters, { stdio: ["pipe", "pipe", "pipe"] });
-    for (const stream of [this.#process.stdout, this.#process.stderr]) {
-      if (stream) createInterface({ input: stream }).on("line", (line) => this.lines.push(line.trimEnd()));
-    }
-    this.#process.on("error", (error) => this.lines.push(String(error)));
-  }
 
   /** Returns when a shell answers; carpio does not run yet. */
   static async boot(options: MachineOptions): Promise<Machine> {
     const directory = mkdtempSync(join(tmpdir(), `carpio-machine-${options.name}-`));
     const outside = await outsideOf(options);
-    const machine = new Machine(directory, outside, commandFor(options, directory, outside));
+    const before = options.cable?.door ?? [];
+    const parameters = parametersFor(options, directory, outside);
+    const machine = new Machine({ directory, outside, before, parameters });
     try {
-      const qmp = await openQmp(join(directory, "qmp"));
-      machine.#gpio = await findGpio(qmp);
-      qmp.close();
-      machine.#qtest = await openQtest(join(directory, "qtest"));
+      await machine.reachPanel();
       await machine.until(() => machine.lines.includes(READY), {
         holds: (isReady) => isReady,
         what: "the boot",
@@ -158,7 +94,7 @@ export class Machine implements AsyncDisposable {
     await this.run("carpio run --config /etc/carpio.toml >/run/log 2>&1 & echo $! >/run/pid");
   }
 
-  log(): Promise<string> {
+  override log(): Promise<string> {
     return this.run("cat /run/log");
   }
 
@@ -171,7 +107,7 @@ export class Machine implements AsyncDisposable {
     const mark = `end of ${++this.#commands}:`;
     const from = this.lines.length;
     // The mark is put together in the guest, so that an echo of the command is not taken for its answer.
-    this.#process.stdin?.write(`${command}\necho "end of" ${this.#commands}: $?\n`);
+    this.process.stdin?.write(`${command}\necho "end of" ${this.#commands}: $?\n`);
     const end = await this.until(
       () => this.lines.findIndex((line, i) => i >= from && line.startsWith(mark)),
       {
@@ -184,64 +120,6 @@ export class Machine implements AsyncDisposable {
     const status = Number(this.lines[end]?.slice(mark.length));
     if (status !== 0) throw new Error(`${command}: exit status ${status}: ${said}`);
     return said;
-  }
-
-  /**
-   * What carpio answers over HTTP to somebody outside. A command in the guest
-   * would take some tenths of a second of the processors that carpio needs.
-   */
-  async get(path: string): Promise<string> {
-    const { door, host } = this.#outside;
-    const wget = ["busybox", "wget", "-q", "-O", "-", `http://${host}${path}`];
-    const [file = "", ...parameters] = [...door, ...wget];
-    return (await promisify(execFile)(file, parameters, { timeout: NO_ANSWER_MS })).stdout;
-  }
-
-  /** Asks again and again until the answer is as wanted. */
-  async until<T>(ask: () => T | Promise<T>, { holds, what, deadlineMs = EVENT_MS }: Event<T>): Promise<T> {
-    const deadlineAt = performance.now() + deadlineMs;
-    for (;;) {
-      const answer = await ask();
-      if (holds(answer)) return answer;
-      const ended = this.#process.exitCode !== null || this.#process.signalCode !== null;
-      if (ended || performance.now() > deadlineAt) {
-        const last = this.lines.slice(-10).join("\n");
-        throw new Error(`waited in vain for ${what}; last seen: ${JSON.stringify(answer)}\n${last}`);
-      }
-      await delay(LOOK_EVERY_MS);
-    }
-  }
-
-  /** The level at the button's line; on this board high is pressed. */
-  async setButton(pressed: boolean): Promise<void> {
-    await this.#ask(`set_irq_in ${this.#gpio} unnamed-gpio-in ${BUTTON_LINE} ${pressed ? 1 : 0}`);
-  }
-
-  async press(forMs = FINGER_MS): Promise<void> {
-    await this.setButton(true);
-    await delay(forMs);
-    await this.setButton(false);
-  }
-
-  /** The plug is pulled. */
-  async close(): Promise<void> {
-    this.#qtest?.close();
-    if (this.#process.exitCode === null && this.#process.signalCode === null) {
-      const gone = once(this.#process, "exit");
-      this.#process.kill("SIGKILL");
-      await gone;
-    }
-    rmSync(this.#directory, { recursive: true, force: true });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
-  }
-
-  async #ask(command: string): Promise<string> {
-    const answer = await this.#qtest?.ask(command);
-    if (!answer?.startsWith("OK")) throw new Error(`${command}: found ${answer}, wanted OK`);
-    return answer;
   }
 }
 
@@ -256,20 +134,14 @@ export function makeDisc(file: string): string {
 /** Without a cable QEMU itself is at the other end, and forwards a port of this computer. */
 async function outsideOf({ number = ALONE, cable }: MachineOptions): Promise<Outside> {
   if (cable) return { door: cable.visitor, host: `${addressOf(number)}:${STATUS_PORT}` };
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return { door: [], host: `127.0.0.1:${port}` };
+  return { door: [], host: `127.0.0.1:${await freePort()}` };
 }
 
 function addressOf(number: number): string {
   return `192.0.2.${number}`;
 }
 
-/** QEMU goes with us, however we end. */
-function commandFor(options: MachineOptions, directory: string, outside: Outside): readonly string[] {
+function parametersFor(options: MachineOptions, directory: string, outside: Outside): readonly string[] {
   const { number = ALONE, cable, disc, leds = false } = options;
   const mac = `52:54:00:00:02:${number.toString(16).padStart(2, "0")}`;
   const forwarded = `hostfwd=tcp:${outside.host}-${addressOf(number)}:${STATUS_PORT}`;
@@ -277,19 +149,13 @@ function commandFor(options: MachineOptions, directory: string, outside: Outside
     ? `tap,ifname=${cable.device},script=no,downscript=no`
     : `user,restrict=on,ipv6=off,net=192.0.2.0/24,${forwarded}`;
   return [
-    ...(cable?.door ?? []),
-    ...["setpriv", "--pdeathsig", "KILL", QEMU],
-    ...["-M", "virt", ...PARTS, "-nodefaults", "-no-reboot"],
-    ...["-display", "none", "-serial", "stdio"],
+    ...["-M", "virt", ...PARTS, "-no-reboot", "-serial", "stdio"],
     ...["-kernel", join(guest, "vmlinuz"), "-initrd", makeInitrd(options, directory)],
     ...["-append", "console=ttyAMA0 loglevel=1 panic=1"],
     ...(leds ? ["-dtb", treeWithLeds(directory)] : []),
     ...["-netdev", `${lan},id=lan`, "-device", `virtio-net-pci,netdev=lan,mac=${mac},romfile=`],
     ...(disc ? ["-drive", `if=none,id=disc,format=raw,file=${disc}`] : []),
     ...(disc ? ["-device", "virtio-blk-pci,drive=disc"] : []),
-    ...["-trace", "pl061_update", "-msg", "timestamp=on", "-D", join(directory, TRACE)],
-    ...["-qmp", `unix:${join(directory, "qmp")},server=on,wait=off`],
-    ...["-qtest", `unix:${join(directory, "qtest")},server=on,wait=off`, "-qtest-log", "/dev/null"],
   ];
 }
 
@@ -354,14 +220,4 @@ function treeWithLeds(directory: string): string {
     execFileSync("fdtput", ["-t", "x", tree, `/leds/lamp${line}`, "gpios", chip, String(line), "0"]);
   }
   return tree;
-}
-
-/** Its place among QEMU's objects differs with the machine's other parts. */
-async function findGpio(qmp: Dialogue): Promise<string> {
-  const parts = JSON.parse(
-    await qmp.ask(JSON.stringify({ execute: "qom-list", arguments: { path: "/machine/unattached" } })),
-  ) as { return: readonly { name: string; type: string }[] };
-  const gpio = parts.return.find(({ type }) => type === "child<pl061>");
-  if (!gpio) throw new Error("found no PL061 among the parts of the machine");
-  return `/machine/unattached/${gpio.name}`;
 }

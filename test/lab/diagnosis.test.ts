@@ -223,7 +223,7 @@ const pairs: readonly Pair[] = [
           await right.child.stop();
         },
         check: "addresses held",
-        says: /^this board could not hold the addresses of vhid 7, and stands back for a while$/,
+        says: /^this board could not hold the addresses of vhid 7 the last time that it was to$/,
       },
     ],
   },

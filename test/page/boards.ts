@@ -31,6 +31,7 @@ export const standingBy: Partial<Group> = {
   role: "backup",
   why: "handed over",
   addresses: ADDRESSES,
+  undecided: false,
   master: { address: "192.0.2.3", advbase: 1, advskew: 50, heardSecondsAgo: 0.3 },
 };
 

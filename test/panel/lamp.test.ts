@@ -6,8 +6,6 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import type { LampName } from "../../src/board.js";
-import { createVhost } from "../../src/carp/vhost.js";
-import { settingsOf } from "../../src/group.js";
 import {
   type Face,
   face,
@@ -22,13 +20,11 @@ import {
   sameLamp,
   type View,
 } from "../../src/panel/lamp.js";
-import { groupConfig } from "../fakes.js";
 
 type Group = View["carp"][number];
 
-const heard = { address: "192.0.2.3" };
-const standingBy: Group = { role: "backup", why: "link up", master: heard };
-const listening: Group = { role: "backup", why: "link up", master: null };
+const standingBy: Group = { role: "backup", undecided: false };
+const listening: Group = { role: "backup", undecided: true };
 const calm: View = {
   role: "backup",
   carp: [standingBy],
@@ -40,13 +36,10 @@ const calm: View = {
 const master: View = {
   ...calm,
   role: "master",
-  carp: [{ role: "master", why: "no master heard", master: null }],
+  carp: [{ role: "master", undecided: false }],
 };
-const init: View = { ...calm, role: "init", carp: [{ role: "init", why: "link down", master: null }] };
-const beginning: View = {
-  ...init,
-  carp: [{ role: "init", why: createVhost(settingsOf(groupConfig())).why, master: null }],
-};
+const init: View = { ...calm, role: "init", carp: [{ role: "init", undecided: false }] };
+const beginning: View = { ...init, carp: [{ role: "init", undecided: true }] };
 const mixed: View = { ...calm, role: "mixed", carp: [...master.carp, ...calm.carp] };
 
 type State = View["maintenance"]["handover"]["state"];
@@ -124,7 +117,7 @@ describe("a view has a face", () => {
     const role = fc.constantFrom("init" as const, "backup" as const, "master" as const);
     const view = fc.record({
       role: fc.constantFrom("init" as const, "backup" as const, "master" as const, "mixed" as const),
-      carp: fc.array(fc.record({ role, why: fc.string(), master: fc.constantFrom(heard, null) })),
+      carp: fc.array(fc.record({ role, undecided: fc.boolean() })),
       maintenance: fc.record({
         on: fc.boolean(),
         handover: fc.record({

@@ -17,7 +17,7 @@ import { until } from "./until.js";
 
 const master: View = {
   role: "master",
-  carp: [{ role: "master", why: "no master heard", master: null }],
+  carp: [{ role: "master", undecided: false }],
   maintenance: { on: false, handover: { state: "none" } },
   identify: false,
   leaving: false,

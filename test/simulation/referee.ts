@@ -266,7 +266,7 @@ function isTrue(referee: Referee, why: string, host: Host, event: VhostEvent): b
   if (why === "master bowed out") return isBowOut(ad);
   if (why === "preempting a slower master") return preempt && !aside && my < his && ad.demote >= mine.demote;
   if (why === "master is demoted") return !aside && ad.demote > mine.demote;
-  if (why === "master advertises too slowly") return isTooSlow(ad, mine, settings);
+  if (why === "master advertises too slowly") return isTooSlow(ad, mine, settings, aside);
   if (why === "heard a preferred master") {
     return ad.demote < mine.demote || (ad.demote === mine.demote && his <= my);
   }
@@ -292,7 +292,7 @@ function watchPatience(referee: Referee, host: Host, { ad, from }: EventOf<"hear
   const takesOver =
     isBowOut(ad) ||
     (!aside && ad.demote > mine.demote) ||
-    isTooSlow(ad, mine, host.settings) ||
+    isTooSlow(ad, mine, host.settings, aside) ||
     (!aside && host.settings.preempt && intervalTicks(mine) < intervalTicks(ad) && ad.demote >= mine.demote);
   if (!takesOver) restart(referee, host, from.family);
   else saw(referee, isBowOut(ad) ? "a repeated bow-out was left alone" : "a loser's words were left alone");
@@ -415,9 +415,10 @@ function isBowOut({ advbase, advskew }: Claim): boolean {
   return advbase === 255 && advskew === 255;
 }
 
-/** Section 5.2, rule 3; but who is demoted more bears a slow one. */
-function isTooSlow(ad: Claim, mine: Claim, { masterDown }: Settings): boolean {
-  return ad.demote >= mine.demote && intervalTicks(ad) > silenceTicks({ ...mine, masterDown });
+/** Section 5.2, rule 3; but who is demoted more bears a slow one, and who stands aside bears one as if its advskew were raised. */
+function isTooSlow(ad: Claim, mine: Claim, settings: Settings, aside: boolean): boolean {
+  const patient = aside ? demotedMost(settings) : { ...mine, masterDown: settings.masterDown };
+  return ad.demote >= mine.demote && intervalTicks(ad) > silenceTicks(patient);
 }
 
 function canAnswer({ machine, frozen, stopping, linkUp }: Host): boolean {

@@ -1,0 +1,92 @@
+/**
+ * scripts/emulate as far as it needs no QEMU: the picture, drawn from made-up
+ * boards, and the command line.
+ */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { type Row, width } from "../scripts/demonstration/ink.js";
+import type { Name, Sight } from "../scripts/emulation/board.js";
+import { draw, describe as inOneLine, type Picture } from "../scripts/emulation/picture.js";
+
+const DARK = { role: false, maintenance: false, fault: false };
+
+function board(name: Name, of: Partial<Sight> = {}): Sight {
+  const place = { name, kind: "virt", config: undefined, number: 11, netdev: "", port: 8081 } as const;
+  return { place, isOn: true, pressed: false, lamps: DARK, status: undefined, lines: [], ...of };
+}
+
+function drawn(boards: readonly Sight[], chosen: Name = "left", size: readonly [number, number] = [80, 24]) {
+  const picture: Picture = { boards, chosen, shared: undefined };
+  return draw(picture, ...size);
+}
+
+const words = (rows: readonly Row[]): string =>
+  rows.map((row) => row.map(({ text }) => text).join("")).join("\n");
+
+describe("the picture", () => {
+  for (const size of [
+    [80, 24],
+    [120, 50],
+    [40, 10],
+  ] as const) {
+    test(`fills ${size.join(" x ")} and no more`, () => {
+      const lines = Array.from({ length: 200 }, (_, index) => `line ${index} ${"x".repeat(150)}`);
+      const rows = drawn([board("left", { lines }), board("right")], "left", size);
+      assert.equal(rows.length, size[1]);
+      for (const row of rows) assert.equal(width(row), size[0]);
+    });
+  }
+
+  const shown: readonly { what: string; boards: readonly Sight[]; says: RegExp }[] = [
+    {
+      what: "a lamp that is lit",
+      boards: [board("left", { lamps: { ...DARK, role: true } })],
+      says: /● green/,
+    },
+    { what: "a lamp that is dark", boards: [board("left")], says: /○ amber/ },
+    { what: "a board whose plug is pulled", boards: [board("left", { isOn: false })], says: /no power/ },
+    { what: "a finger on the button", boards: [board("left", { pressed: true })], says: /\[▼\]/ },
+    { what: "where its page is", boards: [board("left")], says: /http:\/\/localhost:8081\// },
+    {
+      what: "the last line of the chosen board's console",
+      boards: [board("left", { lines: ["first", "last"] }), board("right", { lines: ["other"] })],
+      says: /console of left[\s\S]*last/,
+    },
+    {
+      what: "no escape that a board may write",
+      boards: [board("left", { lines: ["\u001b[2Jgone"] })],
+      says: /·\[2Jgone/,
+    },
+  ];
+  for (const { what, boards, says } of shown) {
+    test(`shows ${what}`, () => assert.match(words(drawn(boards)), says));
+  }
+
+  test("says nothing of the other board's console", () => {
+    const boards = [board("left", { lines: ["mine"] }), board("right", { lines: ["other"] })];
+    assert.doesNotMatch(words(drawn(boards)), /other/);
+  });
+});
+
+test("without a terminal, a lamp that was lit and dark of late blinks", () => {
+  const lit = { role: true, maintenance: true, fault: false };
+  const said = inOneLine(board("left", { lamps: lit }), [lit, { ...lit, role: false }]);
+  assert.equal(said, "no answer yet; green blinks, amber is lit");
+});
+
+const refused: readonly { args: readonly string[]; says: RegExp }[] = [
+  { args: ["pi"], says: /found pi, wanted virt, raspberrypi/ },
+  { args: ["virt", "virt", "virt"], says: /found 3 boards, wanted one or two/ },
+  { args: ["--config"], says: /found --config, wanted/ },
+  { args: ["--config", "/nowhere/carpio.toml"], says: /nowhere\/carpio\.toml/ },
+];
+for (const { args, says } of refused) {
+  test(`the command line "${args.join(" ")}" is refused`, () => {
+    const program = join(import.meta.dirname, "../scripts/emulate.js");
+    const { status, stderr } = spawnSync(process.execPath, [program, ...args], { encoding: "utf8" });
+    assert.match(stderr, says);
+    assert.equal(status, 64);
+  });
+}

@@ -1,0 +1,108 @@
+/** What an image may not contain, and that nothing of where and how it was made is in it. */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { homedir, hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { imageOf, type Kind, listFiles, readText, takeFile } from "./card.js";
+
+const root = join(import.meta.dirname, "../../..");
+const KINDS: readonly Kind[] = ["virt", "raspberrypi"];
+/** A name alone may be a word of a program; a key has a body. */
+const KEY = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\r\n]+[A-Za-z0-9+/=\r\n]{64}/;
+const SECRET_NAMES = /(^|\/)(id_[a-z0-9]+|.*\.(pem|key|p12)|shadow|authorized_keys|\.npmrc|\.netrc|token)$/;
+/** A builder who is far away, in a folder with another name. */
+const ELSEWHERE = { TZ: "Pacific/Kiritimati", LC_ALL: "C", UMASK: "077" } as const;
+
+for (const kind of KINDS) {
+  describe(`the image for ${kind}`, { timeout: 600_000 }, () => {
+    test("its carpio.toml decides nothing: every line is an explanation", () => {
+      const lines = readText(imageOf(kind), "carpio.toml").split("\n");
+      assert.deepEqual(
+        lines.filter((line) => line !== "" && !line.startsWith("#")),
+        [],
+      );
+    });
+
+    test("it has no key, no password, and no path or name of the computer that made it", () => {
+      const directory = mkdtempSync(join(tmpdir(), "carpio-contents-"));
+      try {
+        const files = unpack(kind, directory);
+        assert.ok(files.length > 50, `${files.length} files`);
+        assert.deepEqual(
+          files.filter((file) => SECRET_NAMES.test(file)),
+          [],
+        );
+        const traces = [root, tmpdir() + "/carpio-", join(homedir(), "."), hostname()].filter(
+          (it) => it.length > 6,
+        );
+        for (const file of files) {
+          const text = readFileSync(file, "latin1");
+          assert.doesNotMatch(text, KEY, file);
+          for (const trace of traces) assert.ok(!text.includes(trace), `${file}: found ${trace}`);
+        }
+        const passwords = readFileSync(join(directory, "slot-a.sqf.d/etc/passwd"), "utf8");
+        assert.match(passwords, /^root:x:0:0:root:\/:\/usr\/sbin\/nologin\n$/);
+      } finally {
+        rmSync(directory, { recursive: true });
+      }
+    });
+  });
+}
+
+test("made again in another folder, with another umask and time zone, it has the same bytes", {
+  timeout: 1_200_000,
+}, () => {
+  const elsewhere = mkdtempSync(join(tmpdir(), "another folder "));
+  try {
+    // With their times: otherwise npm's packages look older than what asks for them.
+    const options = { preserveTimestamps: true };
+    for (const name of sources()) cpSync(join(root, name), join(elsewhere, name), options);
+    execFileSync("cp", ["-a", join(root, "node_modules"), elsewhere]);
+    cpSync(join(root, "build/inputs"), join(elsewhere, "build/inputs"), { recursive: true });
+    const SOURCE_DATE_EPOCH = git("log", "-1", "--format=%ct").trim();
+    execFileSync("sh", ["-c", `umask ${ELSEWHERE.UMASK} && exec scripts/image virt`], {
+      cwd: elsewhere,
+      env: { ...process.env, ...ELSEWHERE, SOURCE_DATE_EPOCH },
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    assert.equal(digest(join(elsewhere, "dist/carpio-virt.img")), digest(imageOf("virt")));
+  } finally {
+    rmSync(elsewhere, { recursive: true, force: true });
+  }
+});
+
+/** Everything that is on the card, and in its archives; gives all files. */
+function unpack(kind: Kind, directory: string): readonly string[] {
+  const card = imageOf(kind);
+  for (const name of listFiles(card)) {
+    const file = takeFile(card, name, directory);
+    if (name === "base.img") {
+      execFileSync("sh", [
+        "-c",
+        `mkdir "$1.d" && cd "$1.d" && zstd -dcq "$1" | cpio -id --quiet`,
+        "sh",
+        file,
+      ]);
+    }
+    if (name.endsWith(".sqf")) {
+      execFileSync("unsquashfs", ["-quiet", "-no-progress", "-dest", `${file}.d`, file], { stdio: "ignore" });
+    }
+  }
+  return execFileSync("find", [directory, "-type", "f"], { encoding: "utf8" }).trim().split("\n");
+}
+
+function sources(): readonly string[] {
+  const listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard");
+  return listed.split("\0").filter((name) => name !== "");
+}
+
+function git(...parameters: readonly string[]): string {
+  return execFileSync("git", parameters, { cwd: root, encoding: "utf8" });
+}
+
+function digest(file: string): string {
+  return createHash("sha256").update(readFileSync(file)).digest("hex");
+}

@@ -1,0 +1,126 @@
+/**
+ * Slots that a board cannot run: damaged, cut short, gone, or with a program
+ * that dies. Each time it comes back serving on the other one.
+ */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  appendFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { untilStatus } from "../emulated/board.js";
+import { Appliance } from "./appliance.js";
+import { copyCard, imageOf, putFile, removeFile, showNotices, takeFile } from "./card.js";
+
+const ANSWER_MS = 300_000;
+/** As board/base/init has it. */
+const TRIES = 3;
+
+describe("a slot that cannot be run", { timeout: 1_800_000 }, () => {
+  let directory: string;
+  let good: string;
+  before(() => {
+    directory = mkdtempSync(join(tmpdir(), "carpio-slots-"));
+    good = takeFile(imageOf("virt"), "slot-a.sqf", directory);
+  });
+  after(() => rmSync(directory, { recursive: true, force: true }));
+
+  /** A card whose slot b is as it was shipped, and whose slot a is what `spoil` makes of it. */
+  const cardWith = (spoil: (slot: string) => void): string => {
+    const card = copyCard(imageOf("virt"), join(directory, "card.img"));
+    const bad = join(directory, "bad.sqf");
+    execFileSync("cp", [good, bad]);
+    spoil(bad);
+    putFile(card, good, "slot-b.sqf");
+    putFile(card, bad, "slot-a.sqf");
+    showNotices(card);
+    return card;
+  };
+
+  const damages: readonly { why: string; spoil: (slot: string) => void; says: RegExp }[] = [
+    {
+      why: "a byte of it is another one",
+      spoil: flipByte,
+      says: /slot a: found another sha256 than it says/,
+    },
+    { why: "it is cut short", spoil: cutShort, says: /slot a: found no end, wanted one/ },
+    {
+      why: "its end is there and its middle is not",
+      spoil: loseMiddle,
+      says: /slot a: found another size than it says/,
+    },
+  ];
+  for (const { why, spoil, says } of damages) {
+    test(`${why}: the other one is started, and says why`, async () => {
+      await using board = await Appliance.powerOn({ kind: "virt", card: cardWith(spoil) });
+      await comesUp(board, "b");
+      assert.match(await board.log(), says);
+    });
+  }
+
+  test("it is not there: the other one is started", async () => {
+    const card = cardWith(() => {});
+    removeFile(card, "slot-a.sqf");
+    await using board = await Appliance.powerOn({ kind: "virt", card });
+    await comesUp(board, "b");
+  });
+
+  test(`its program dies: it is tried ${TRIES} times, power cuts and a start of its own among them`, async () => {
+    const card = cardWith((slot) => withProgram(slot, directory, "process.exit(9);\n"));
+    for (let tries = 1; tries < TRIES; tries++) {
+      await using board = await Appliance.powerOn({ kind: "virt", card });
+      await board.untilLine(/the daemon ended with status 9/, ANSWER_MS);
+    }
+    // The last one is left to itself: the board gives up waiting, and starts again.
+    await using board = await Appliance.powerOn({ kind: "virt", card });
+    await board.untilLine(/the board starts again/, ANSWER_MS);
+    await comesUp(board, "b");
+  });
+});
+
+/** Serves its status, and has said which slot is good. */
+async function comesUp(board: Appliance, slot: "a" | "b"): Promise<void> {
+  await board.untilLine(new RegExp(`carpio: slot ${slot} is good`), ANSWER_MS);
+  await untilStatus(board, "an answer", () => true);
+}
+
+function flipByte(slot: string): void {
+  const bytes = readFileSync(slot);
+  const at = bytes.length >> 1;
+  bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+  writeFileSync(slot, bytes);
+}
+
+function cutShort(slot: string): void {
+  truncateSync(slot, statSync(slot).size >> 1);
+}
+
+function loseMiddle(slot: string): void {
+  const bytes = readFileSync(slot);
+  writeFileSync(slot, Buffer.concat([bytes.subarray(0, bytes.length >> 2), bytes.subarray(-SECTOR)]));
+}
+
+const SECTOR = 512;
+
+/** A slot that is whole, with another program in the place of carpio. */
+function withProgram(slot: string, directory: string, program: string): void {
+  const tree = join(directory, "tree");
+  execFileSync("unsquashfs", ["-quiet", "-no-progress", "-dest", tree, slot], { stdio: "ignore" });
+  writeFileSync(join(tree, "usr/bin/carpio"), program);
+  const packing = ["-comp", "lz4", "-all-root", "-noappend", "-no-progress", "-quiet"];
+  execFileSync("mksquashfs", [tree, slot, ...packing], { stdio: "ignore" });
+  rmSync(tree, { recursive: true });
+  const size = statSync(slot).size;
+  const sha256 = createHash("sha256").update(readFileSync(slot)).digest("hex");
+  const lines = ["carpio-slot 1", "version=0.0.1", `size=${size}`, `sha256=${sha256}`, ""];
+  appendFileSync(slot, lines.join("\n").padEnd(SECTOR, "\n"));
+}
