@@ -91,17 +91,17 @@ async function writeInPlace(path: string, bytes: Uint8Array): Promise<void> {
   if (existing) return writeTo(existing, bytes);
   const directory = resolve(dirname(path));
   const made = await mkdir(directory, { recursive: true });
-  await writeTo(await open(path, "w+", 0o600), bytes);
   // The name of a new folder is kept by the one above it.
   const highest = made === undefined ? directory : dirname(resolve(made));
   try {
+    await writeTo(await open(path, "w+", 0o600), bytes);
     for (let each = directory; each.length >= highest.length; each = dirname(each)) {
       await syncDirectory(each);
       if (each === dirname(each)) return;
     }
   } catch (error) {
     // The next wish makes it anew, and does not take it for one that is kept.
-    await unlink(path);
+    await unlink(path).catch(() => {});
     throw error;
   }
 }
@@ -115,11 +115,15 @@ async function writeTo(file: FileHandle, bytes: Uint8Array): Promise<void> {
   }
 }
 
+/** Not every file system can, and a folder that is not ours may not be open to us. */
 async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, "r");
+  const cannot = (error: NodeJS.ErrnoException) => {
+    if (!["EACCES", "EINVAL", "ENOTSUP"].includes(error.code ?? "")) throw error;
+  };
+  const directory = await open(path, "r").catch(cannot);
   await directory
-    .sync()
-    .catch(() => {}) // not every file system can
+    ?.sync()
+    .catch(cannot)
     .finally(() => directory.close());
 }
 
