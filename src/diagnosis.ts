@@ -165,7 +165,8 @@ const rules = {
   },
   "addresses held": {
     lamp: true,
-    advice: "another board serves while this one tries again; what the kernel said names the obstacle",
+    advice:
+      "what the kernel said names the obstacle. Another board serves, if there is one; this one stays behind for ten seconds, twice as long each time, and tries again",
     find: both(ofGroups("addresses"), ofGroups("device"), ({ groups }) =>
       groups
         .filter(({ standsBack, faults }) => standsBack && !faults.has("addresses") && !faults.has("device"))

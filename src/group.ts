@@ -225,10 +225,8 @@ export function createGroup(options: GroupOptions): Group {
 
   const enqueue = (action: Deed): void => {
     // Behind a kernel that does not answer, what was to be said is old by the time it can be; a bow-out waits for none.
-    if (action.do === "advertise" && waiting > 2) {
-      if (isBowOut(action)) perform(action);
-      return;
-    }
+    if (action.do === "advertise" && isBowOut(action) && waiting > 0) return void perform(action);
+    if (action.do === "advertise" && waiting > 2) return;
     const claims = action.do === "claim" ? 1 : 0;
     waiting++;
     claimsWaiting += claims;
@@ -244,8 +242,7 @@ export function createGroup(options: GroupOptions): Group {
     // What waited behind a slow kernel may be said by a master no more.
     const stale = vhost.role !== "master" && !(action.do === "advertise" && action.to);
     if (stale && action.do !== "release") return;
-    // What was asked for again while a slow claim failed must not come after it.
-    if (action.do === "claim" && vhost.leaving?.to === "init") return;
+    if (isTooLate(action)) return;
     if (action.do === "advertise" && !isBowOut(action)) {
       await seeLease();
       // Whoever serves would let go for it.
@@ -271,6 +268,19 @@ export function createGroup(options: GroupOptions): Group {
       faults.set("addresses", undefined);
       forgetRefusals();
     } else if (vhost.role === "master") standBack(said);
+  };
+
+  /**
+   * What waited is not done after a bow-out that went ahead of it: whoever has
+   * taken over would give way again to one that leaves. Nor is a claim that was
+   * asked for again while a slow one failed.
+   */
+  const isTooLate = (action: Deed): boolean => {
+    const { leaving } = vhost;
+    if (!leaving) return false;
+    if (action.do === "claim") return leaving.to === "init" || hasSuccessor(vhost);
+    const speaks = action.do === "announce" || (action.do === "advertise" && !action.to && !isBowOut(action));
+    return speaks && (leaving.bowOuts > 0 || hasSuccessor(vhost));
   };
 
   /** The kernel takes the addresses off by itself, and a claim would wait behind the renewal that hangs. */
@@ -380,8 +390,8 @@ export function createGroup(options: GroupOptions): Group {
     },
     get undecided() {
       if (vhost.role !== "init") return vhost.role === "backup" && lastHeard(vhost) === undefined;
-      // A link that is there brings it to life, unless it has no place for its addresses.
-      return !linkKnown && !faults.all.has("addresses");
+      // A link that is there brings it to life, unless it has no place for its addresses. Whoever left without them comes back.
+      return faults.all.has("addresses") ? refusals > 0 : !linkKnown;
     },
     get silentFamily() {
       const silent = hearing.silentFamily(patienceMs(config), now());
@@ -406,6 +416,7 @@ export function createGroup(options: GroupOptions): Group {
       if (vhost.role === "backup" && isBehind && now() >= behindUntil) catchUp();
     },
     lost() {
+      linkKnown = false;
       holder.lost();
       forgetRefusals();
     },

@@ -118,12 +118,51 @@ test("a claim that fails when another serves already is no fault of this board",
   assert.deepEqual([group.faults.size, group.standsBack], [0, false]);
 });
 
-test("a bow-out waits for no kernel, however much does", async () => {
-  const { sender, group, wakeAt } = await claiming();
+test("a bow-out waits for no kernel, and nothing that waited is said after it", async () => {
+  const { world, holder, sender, group, wakeAt } = await claiming();
   for (const now of [4_000, 5_000, 6_000]) await wakeAt(now);
   group.handle({ kind: "stop", why: "terminated" });
   await quiet();
   assert.deepEqual(sender.said, ["255/255"]);
+  world.answer(undefined);
+  await quiet();
+  assert.deepEqual([sender.said, holder.deeds.includes("announce")], [["255/255"], false]);
+});
+
+test("a bow-out waits for no announcement either", async () => {
+  const { world, holder, sender, group, wakeAt } = await claiming();
+  world.answer(undefined);
+  await quiet();
+  holder.announce = () => new Promise(() => {});
+  await wakeAt(3_200);
+  group.handle({ kind: "stop", why: "terminated" });
+  await quiet();
+  assert.deepEqual(sender.said, ["1/0", "255/255"]);
+});
+
+test("nobody knows what a group will be before it is told of its link", async () => {
+  const holder = createFakeHolder({ name: "carp7", parent: "eth0", mac: undefined, addresses });
+  const group = fakeGroup(groupConfig({ addresses }), holder, createFakeSender(), () => 0);
+  const link = (up: boolean) => group.handle({ kind: "link", up, why: "link", sources: {} });
+  assert.equal(group.undecided, true);
+  link(false);
+  assert.equal(group.undecided, false);
+  group.lost();
+  assert.equal(group.undecided, true);
+  link(true);
+  assert.equal(group.undecided, true);
+  group.handle(heard("0/1"));
+  assert.equal(group.undecided, false);
+  group.fault("addresses", "there is no place for them");
+  link(false);
+  assert.equal(group.undecided, false);
+});
+
+test("whoever left without its addresses comes back: nothing is decided", async () => {
+  const { world, group } = await refused();
+  world.now += 2_000;
+  group.handle({ kind: "wake" });
+  assert.deepEqual([group.vhost.role, group.undecided], ["init", true]);
 });
 
 test("a master whose addresses were not renewed within their lifetime says nothing but its bow-out, and lets go", async () => {

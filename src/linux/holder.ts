@@ -148,8 +148,8 @@ export function createHolder(options: HolderOptions): Holder {
     renewed = true;
     if (holding) await untilLocal();
     // Where that took long, the first renewal would come late.
-    if (holding && performance.now() - askedAt > (seconds * 1000) / 2) await renewLease();
-    return describe(refusals);
+    const isLate = performance.now() - askedAt > (seconds * 1000) / 2;
+    return holding && isLate ? renewLease() : describe(refusals);
   };
 
   /** What somebody configured for good, on a parent that is to hold the addresses itself. */
@@ -227,6 +227,8 @@ export function createHolder(options: HolderOptions): Holder {
     if (!holding || !options.mayAnnounce()) return;
     announcedAt = performance.now();
     const mac = device.mac ?? (await macOfParent());
+    // Whoever was stopped in between for longer than the lease has nothing to announce any more.
+    if (performance.now() > leasedUntil) return;
     if (!mac) return fault("announcement", `cannot announce on ${device.name}: ip does not tell its MAC`);
     if (mute === undefined) {
       const { answered, refusals } = await ip.run(announceCommands(device, mac));
@@ -247,22 +249,24 @@ export function createHolder(options: HolderOptions): Holder {
     if (holding) fault("announcement", said && `${said}; and the kernel does not do it: ${because}`);
   };
 
-  const renewLease = async (): Promise<void> => {
+  const renewLease = async (): Promise<string | undefined> => {
     const seconds = options.leaseSeconds();
     const commands = renewCommands(device, options.parentPrefixes(), seconds);
     renewing = true;
     renewed = false;
     let askedAt = performance.now();
     let outcome = await ip.run(commands);
-    // By the next advertisement the lease may be over: whoever ended `ip` has cost it one renewal already.
-    if (!outcome.answered && wanted) {
+    // By the next advertisement the lease may be over, and another `ip` may fare better.
+    if (outcome.refusals.length > 0 && wanted) {
       askedAt = performance.now();
       outcome = await ip.run(commands);
     }
     renewing = false;
     renewed = outcome.refusals.length === 0;
     if (renewed) leasedUntil = askedAt + seconds * 1000;
-    if (wanted) fault("device", describe(outcome.refusals));
+    const said = describe(outcome.refusals);
+    if (wanted) fault("device", said);
+    return said;
   };
 
   const isLeaseOver = (): boolean => !renewed && performance.now() > leasedUntil;

@@ -34,7 +34,7 @@ export interface Ip {
 /** Not `link show`: `ip` would then print links without addresses for the rest of its life. */
 const PROMPT = "address show dev lo";
 const PROMPT_ANSWER = '[{"ifindex":1,"ifname":"lo"';
-/** Far longer than the kernel takes, and shorter than a backup's patience. */
+/** Far longer than the kernel takes. */
 const DEADLINE_MS = 2_000;
 /** So often one that is at work is given as long again: it waits for the processor, and another would as well. */
 const MORE_TIMES = 14;

@@ -45,9 +45,9 @@ test("addresses that nobody has renewed within their lifetime are not held, what
   });
   assert.equal(holder.holding, false);
   answer(refused);
-  kernel.waits = undefined;
   await quiet();
   assert.deepEqual([holder.leaseOver, holder.holding], [true, false]);
+  kernel.waits = undefined;
   await until("a renewal that is carried out", () => {
     holder.renew();
     return holder.holding;
