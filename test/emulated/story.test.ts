@@ -5,12 +5,13 @@ import { CONTROL } from "../lab/boards.js";
 import { Lab } from "../lab/lab.js";
 import { becomeLabRoot } from "../lab/namespace.js";
 import { Machine, type MachineOptions, makeDisc } from "./machine.js";
-import { cableOf, type Name, NUMBERS, storyConfig, storyteller, tellStory } from "./story.js";
+import { cableOf, type Name, NUMBERS, noCables, storyConfig, storyteller, tellStory } from "./story.js";
 
 await becomeLabRoot();
 
 test("two boards, a client and two presses: the plug is pulled in between, and nothing is lost", {
   timeout: 600_000,
+  skip: noCables(),
 }, async () => {
   await using lab = await Lab.open({ boards: [CONTROL] });
   const setups = { left: await setupOf(lab, "left"), right: await setupOf(lab, "right") };

@@ -171,10 +171,16 @@ async function showsHandingOver(left: Qemu, pressedAt: Moment): Promise<number> 
   return (end?.at ?? 0) - (shown[0]?.at ?? 0);
 }
 
+/** Why boards cannot be wired on this computer, if so. */
+export function noCables(): string | false {
+  return existsSync("/dev/net/tun")
+    ? false
+    : "found no /dev/net/tun, wanted one for the boards' cables: modprobe tun";
+}
+
 /** A port of the lab's switch. Without power at its other end it has no carrier, as a real one. */
 export async function cableOf(lab: Lab, name: string): Promise<Cable> {
-  const found = existsSync("/dev/net/tun");
-  assert.ok(found, "found no /dev/net/tun, wanted one for the boards' cables: modprobe tun");
+  assert.equal(noCables(), false);
   const device = `${name}0`;
   await lab.switch.ip(`tuntap add ${device} mode tap`, `link set ${device} master switch0 up`);
   return { device, door: lab.switch.door(["--net"]), visitor: lab.client.namespace.door(["--net"]) };
