@@ -351,11 +351,6 @@ const rules = {
       ),
     ],
   },
-  configuration: {
-    lamp: true,
-    advice: "put it right in carpio.toml on the card and start the board again; `carpio check` knows before",
-    find: ofBoard(/^configuration$/),
-  },
   disc: {
     lamp: true,
     advice: "see that the directory can be written: $STATE_DIRECTORY, else /var/lib/carpio; and /run/carpio",

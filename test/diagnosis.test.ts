@@ -252,12 +252,6 @@ const rows: readonly Row[] = [
     lamp: false,
   },
   {
-    when: "a tolerant start found a bad configuration",
-    seen: boardFault("configuration", "the configuration is not in force: no"),
-    check: "configuration",
-    says: "the configuration is not in force: no",
-  },
-  {
     when: "the disc cannot be written",
     seen: boardFault("state", "maintenance will be forgotten at a restart: EROFS"),
     check: "disc",

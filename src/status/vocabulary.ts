@@ -73,7 +73,6 @@ export const checks: Meanings<Snapshot["diagnosis"]["checks"][number]["check"]> 
   peers: "the boards in status.peers answer",
   advskews: "one board is preferred",
   clock: "the clock is set",
-  configuration: "the configuration is in force",
   disc: "what must outlive a restart can be written",
   prefilter: "floods and forwarded packets are dropped in the kernel",
   "status port": "status is answered over HTTP",
