@@ -129,6 +129,24 @@ test("a bow-out waits for no kernel, and nothing that waited is said after it", 
   assert.deepEqual([sender.said, holder.deeds.includes("announce")], [["255/255"], false]);
 });
 
+test("whoever was stopped in the middle says nothing more as a master", async () => {
+  const { world, holder, sender, group, wakeAt } = await claiming();
+  world.answer(undefined);
+  await quiet();
+  let answer = () => {};
+  holder.announce = () =>
+    new Promise((resolve) => {
+      answer = resolve;
+    });
+  await wakeAt(3_200);
+  await wakeAt(4_000);
+  assert.deepEqual(sender.said, ["1/0"]);
+  world.now = 10_000;
+  answer();
+  await quiet();
+  assert.deepEqual([sender.said, group.vhost.role], [["1/0"], "backup"]);
+});
+
 test("a bow-out waits for no announcement either", async () => {
   const { world, holder, sender, group, wakeAt } = await claiming();
   world.answer(undefined);

@@ -26,6 +26,8 @@ const IPPROTO_RAW = 255;
 const RECEIVE_BUFFER_BYTES = 4 << 20;
 /** An advertisement with the longest IPv4 header is 96 bytes; anything longer is cut, and still judged. */
 const PACKET_BYTES = 512;
+/** The shortest lease. Whoever was stopped for so long with a packet in its hands may not hold what it says there. */
+const STALE_MS = 1_000;
 
 /**
  * A socket that nobody holds is collected as garbage, and closed with all that
@@ -40,7 +42,7 @@ export interface Receiver {
 }
 
 export interface Sender {
-  /** Sends a whole IP packet through a device, or says why the kernel would not. */
+  /** Sends a whole IP packet through a device at once, or says why not. */
   send(packet: Uint8Array, destination: Address, device: string): Promise<Error | undefined>;
   close(): void;
 }
@@ -124,7 +126,12 @@ export function openSender(): Sender {
         const bytes = Buffer.from(packet);
         const socket = openOr(after, () => socketOf(destination.family));
         if (!socket) return;
-        const before = () => bindToDevice(socket, device);
+        const askedAt = performance.now();
+        const before = () => {
+          const lateMs = performance.now() - askedAt;
+          if (lateMs > STALE_MS) throw new Error(`it could not be sent for ${(lateMs / 1000).toFixed(1)} s`);
+          bindToDevice(socket, device);
+        };
         socket.send(bytes, 0, bytes.length, formatAddress(destination), before, after);
       });
     },
