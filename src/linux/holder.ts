@@ -231,7 +231,10 @@ export function createHolder(options: HolderOptions): Holder {
     if (performance.now() > leasedUntil) return;
     if (!mac) return fault("announcement", `cannot announce on ${device.name}: ip does not tell its MAC`);
     if (mute === undefined) {
-      const { answered, refusals } = await ip.run(announceCommands(device, mac));
+      const commands = announceCommands(device, mac);
+      let { answered, refusals } = await ip.run(commands);
+      // Somebody ended `ip`: another one says it, and not the next announcement in a minute.
+      if (!answered && holding) ({ answered, refusals } = await ip.run(commands));
       const said = describe(refusals);
       if (answered) mute = said;
       if (mute === undefined) return fault("announcement", said);

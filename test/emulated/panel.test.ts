@@ -164,7 +164,10 @@ describe("by the LED class", () => {
     await board.start();
     // The wish of the press before outlives the program; without a group nothing is served.
     await waitForFace(board, "safe");
-    assert.match(await trigger("green:role"), /\[pattern\]/);
+    await board.until(() => trigger("green:role"), {
+      holds: (it) => it.includes("[pattern]"),
+      what: "the kernel's pattern",
+    });
     const looked = async () => stepsOf(await board.lamps.watch(8_000), ROLE);
     const count = (steps: readonly number[], wantedMs: number) =>
       steps.filter((ms) => near(ms, wantedMs)).length;
