@@ -23,6 +23,7 @@ import {
   type Instant,
   lastHeard,
   nextDeadline,
+  overslept,
   type Role,
   type Settings,
   step,
@@ -119,8 +120,6 @@ const SEND_FAILURES = 3;
 /** Who could not hold the addresses stays behind the others for so long, and twice as long each time it cannot again. */
 const BEHIND_MS = 10_000;
 const LONGEST_BEHIND_MS = 640_000;
-/** A loop that turns gets round to an advertisement sooner. */
-const LATE_MS = 250;
 /** Peers of the BSDs and UCARP count on from ours, so each of our steps leaves them room. */
 const COUNTER_STEP = 0x10000n;
 
@@ -242,8 +241,7 @@ export function createGroup(options: GroupOptions): Group {
 
   const perform = async (action: Deed): Promise<void> => {
     // Whoever was stopped finds out first that it is master no more.
-    const isLate = vhost.role === "master" && !vhost.leaving && now() - vhost.advertiseAt > LATE_MS;
-    if (isLate) handle({ kind: "wake" });
+    if (overslept(vhost, now())) handle({ kind: "wake" });
     // What waited behind a slow kernel may be said by a master no more.
     const stale = vhost.role !== "master" && !(action.do === "advertise" && action.to);
     if (stale && action.do !== "release") return;

@@ -595,7 +595,7 @@ function alreadySucceeded({ masters }: VirtualHost, from: Address, now: Instant)
  * they have one of their own by now. A demoted one may be slower than that
  * without being late; it is the master because it has no peer.
  */
-function overslept(vhost: VirtualHost, now: Instant): boolean {
+export function overslept(vhost: VirtualHost, now: Instant): boolean {
   const { role, leaving, settings } = vhost;
   if (role !== "master" || leaving?.to === "init") return false;
   const [dueAt, silentSince] = leaving

@@ -17,6 +17,8 @@ import { type KeyObject, sign, verify } from "node:crypto";
 
 /** The length of the text, and so where it begins: at this many bytes from the end. */
 export const TRAILER_BYTES = 512;
+/** Far more than any payload of ours; what goes on for ever is to end. */
+export const MOST_BYTES = 512 << 20;
 const MAGIC = "carpio-slot";
 const FORMAT = "1";
 /** With which a squashfs begins. */

@@ -12,6 +12,7 @@ import { type Card, slotFile } from "./card.js";
 import {
   judgeBeginning,
   judgePayload,
+  MOST_BYTES,
   type Passed,
   TRAILER_BYTES,
   type Trailer,
@@ -27,8 +28,6 @@ export interface Updated {
 export type UpdateStep = "writing" | "reading back";
 export type OnStep = (step: UpdateStep, bytes: number) => void;
 
-/** Far more than any slot of ours; what goes on for ever is to end. */
-export const MOST_BYTES = 512 << 20;
 export const CHUNK_BYTES = 1 << 20;
 /** Small steps, so that the card never has much to catch up on. */
 const SYNC_BYTES = 8 << 20;

@@ -13,6 +13,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { systemReason } from "../config/text-file.js";
 import { runtimeDirectory } from "../runtime.js";
 import type { UpdateSnapshot, Updates } from "../status/update.js";
+import { MOST_BYTES } from "./payload.js";
 import { PAYLOADS, PROGRESS } from "./plan.js";
 import type { UpdateLine } from "./slot-commands.js";
 
@@ -50,6 +51,7 @@ export function openUpdates(runtime = runtimeDirectory()): Updates | undefined {
   };
 
   return {
+    mostBytes: MOST_BYTES,
     snapshot: () => now,
     take(payload, ofBytes) {
       if (busy) return undefined;

@@ -1,9 +1,9 @@
 /**
  * A file system for as long as something is done with it.
  */
-import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
+import { execute, problemOf } from "./program.js";
 
 /**
  * Mounts it in a folder of its own, so that others may do the same meanwhile
@@ -18,11 +18,11 @@ export async function withMounted<T>(
   await mkdir(dirname(prefix), { recursive: true });
   const folder = await mkdtemp(prefix);
   try {
-    await run("mount", ["-t", "vfat", "-o", "rw,noatime", device, folder]);
+    await run("mount", "-t", "vfat", "-o", "rw,noatime", device, folder);
     try {
       return await work(folder);
     } finally {
-      await run("umount", [folder]);
+      await run("umount", folder);
     }
   } finally {
     await rmdir(folder);
@@ -30,12 +30,7 @@ export async function withMounted<T>(
 }
 
 /** Rejects with what the program said, on one line. */
-function run(program: string, args: readonly string[]): Promise<void> {
-  return new Promise((resolve, reject) => {
-    execFile(program, args, (error, _output, said) => {
-      const [line = ""] = said.trim().split("\n", 1);
-      if (error) reject(new Error(line || error.message));
-      else resolve();
-    });
-  });
+async function run(...argv: readonly string[]): Promise<void> {
+  const problem = problemOf(await execute(argv));
+  if (problem !== undefined) throw new Error(problem);
 }

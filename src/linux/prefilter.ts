@@ -8,7 +8,7 @@
  *
  * Optional: without `nft` everything else works, and the daemon says so.
  */
-import { execFile } from "node:child_process";
+import { execute, problemOf } from "./program.js";
 
 export interface FilteredInterface {
   readonly name: string;
@@ -136,16 +136,10 @@ async function readCounters(): Promise<FilterCounters | undefined> {
   return { badttl: packets("badttl"), badvhid: packets("badvhid"), flooded: packets("flooded") };
 }
 
-function nft(
+async function nft(
   args: readonly string[],
   input: string,
 ): Promise<{ output: string; problem: string | undefined }> {
-  return new Promise((resolve) => {
-    const child = execFile("nft", [...args], { timeout: DEADLINE_MS }, (error, output, said) => {
-      const problem = error && (said.trim().split("\n")[0] || error.message);
-      resolve({ output, problem: problem ?? undefined });
-    });
-    child.stdin?.on("error", () => {});
-    child.stdin?.end(input);
-  });
+  const ran = await execute(["nft", ...args], { input, deadlineMs: DEADLINE_MS });
+  return { output: ran.output, problem: problemOf(ran) };
 }

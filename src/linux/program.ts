@@ -3,20 +3,41 @@
  */
 import { execFile } from "node:child_process";
 
-/** Longer than any of them takes, on a slow board with a slow card. */
+export interface Ran {
+  readonly output: string;
+  /** What it complained of, in its own lines. */
+  readonly said: string;
+  /** Why it failed, in the system's words; `undefined` when it did not. */
+  readonly failure: string | undefined;
+}
+
+/** Longer than any that sets a board up takes, on a slow board with a slow card. */
 const DEADLINE_MS = 20_000;
 
-/** Resolves when it has ended; says what went wrong, on one line. */
-export function runProgram(argv: readonly string[], input = ""): Promise<string | undefined> {
-  const [program = "", ...args] = argv;
+/** Resolves when it has ended, or was ended at its deadline; without one it is waited for. */
+export function execute(
+  [program = "", ...args]: readonly string[],
+  { input = "", deadlineMs = 0 } = {},
+): Promise<Ran> {
   return new Promise((resolve) => {
-    const child = execFile(program, args, { timeout: DEADLINE_MS }, (error, _output, said) => {
-      // Of a batch, ip says as well which line it was; and nft points at what it means.
-      const lines = said.split("\n").filter((line) => !/^[\s^~]*$|^Command failed/.test(line));
-      resolve(error ? `${program}: ${[...new Set(lines)].join("; ") || error.message}` : undefined);
-    });
+    const child = execFile(program, args, { timeout: deadlineMs }, (error, output, said) =>
+      resolve({ output, said, failure: error?.message }),
+    );
     // One that ends without reading is no mistake of ours.
     child.stdin?.on("error", () => {});
     child.stdin?.end(input);
   });
+}
+
+/** What went wrong, on one line: the first that it said. */
+export function problemOf({ said, failure }: Ran): string | undefined {
+  return failure && (said.trim().split("\n")[0] || failure);
+}
+
+/** Resolves when it has ended; says what went wrong, on one line. */
+export async function runProgram(argv: readonly string[], input = ""): Promise<string | undefined> {
+  const { said, failure } = await execute(argv, { input, deadlineMs: DEADLINE_MS });
+  // Of a batch, ip says as well which line it was; and nft points at what it means.
+  const lines = said.split("\n").filter((line) => !/^[\s^~]*$|^Command failed/.test(line));
+  return failure && `${argv[0]}: ${[...new Set(lines)].join("; ") || failure}`;
 }

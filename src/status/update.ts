@@ -14,13 +14,13 @@ export type UpdateSnapshot =
   | { readonly state: "failed"; readonly error: string };
 
 export interface Updates {
+  /** Of a payload. */
+  readonly mostBytes: number;
   snapshot(): UpdateSnapshot;
   /** Resolves with how it ended; `undefined` while another one is going on. */
   take(payload: IncomingMessage, ofBytes: number | null): Promise<UpdateSnapshot> | undefined;
 }
 
-/** Far more than any payload. */
-export const MOST_UPDATE_BYTES = 512 << 20;
 /** A card may be slow, and what was written is read back before there is an answer. */
 export const UPDATE_SILENCE_MS = 120_000;
 
@@ -39,8 +39,8 @@ export function refuseUpdate(
   const { state } = updates.snapshot();
   if (state === "writing" || state === "reading back") return jsonError(409, "another update is going on");
   const length = Number(headers["content-length"] ?? 0);
-  if (length <= MOST_UPDATE_BYTES) return undefined;
-  return jsonError(413, `found ${length} bytes, wanted at most ${MOST_UPDATE_BYTES}`);
+  if (length <= updates.mostBytes) return undefined;
+  return jsonError(413, `found ${length} bytes, wanted at most ${updates.mostBytes}`);
 }
 
 export async function takeUpdate(request: IncomingMessage, updates: Updates): Promise<Answer> {
