@@ -6,9 +6,10 @@ import { chmodSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { brotliCompressSync, constants } from "node:zlib";
+import { constants, deflateRawSync } from "node:zlib";
 import commonjs from "@rollup/plugin-commonjs";
 import nodeResolve from "@rollup/plugin-node-resolve";
+import { transform } from "esbuild";
 import { addonFile, addons, bundleFile, nodes, targets } from "./scripts/addons.mjs";
 
 const root = resolve(fileURLToPath(import.meta.url), "..");
@@ -16,7 +17,8 @@ const manifest = JSON.parse(read("package.json"));
 
 export default ({ configBuild = "host" }) => ({
   input: "build/src/main.js",
-  external: [/^node:/, ...builtinModules],
+  external: (id, importer) =>
+    !isLazy(id, importer) && (id.startsWith("node:") || builtinModules.includes(id)),
   // A warning is a bundle that may fail on somebody's board, but for two: a
   // circle inside a package, and an import whose only user was left out.
   onwarn: ({ code, ids, message }) => {
@@ -29,11 +31,11 @@ export default ({ configBuild = "host" }) => ({
     carriedBoards(),
     carriedPage(),
     compiledSources(),
-    lazyPackages(["raw-socket", "onoff"]),
+    lazyModules(),
     patchedPackages(),
     nodeResolve({ preferBuiltins: true, exportConditions: ["node"] }),
-    commonjs({ ignoreDynamicRequires: true }),
-    commentedProgram(),
+    commonjs({ ignoreDynamicRequires: true, ignore: lazyBuiltins }),
+    plainProgram(),
     executable(),
   ],
   output: {
@@ -43,54 +45,45 @@ export default ({ configBuild = "host" }) => ({
     inlineDynamicImports: true,
     externalLiveBindings: false,
     esModule: false,
-    banner,
     footer: licences,
   },
 });
 
 /**
- * Refuses a Node we were not built for. An old one could not even parse the
- * program, and would say "SyntaxError" and never get to this check, so the
- * program stands behind it in comments and is compiled once it has passed
- * (Ubuntu 22.04 still has Node 12).
+ * Takes out what is newer than ES2018, and the comments: V8 keeps the text of a program
+ * in memory for as long as it runs. A single character beyond Latin-1 would make it keep
+ * all of it at two bytes each, so they are escaped.
  */
-function banner() {
-  const majors = nodes.map(({ major }) => major);
-  const wanted = `${majors.slice(0, -1).join(", ")} or ${majors.at(-1)}`;
-  return `#!/usr/bin/env node
-/*! ${manifest.name} ${manifest.version}: ${manifest.description}. Licences are at the end. */
-if (${JSON.stringify(majors)}.indexOf(parseInt(process.versions.node, 10)) < 0) {
-  console.error("carpio needs Node ${wanted}; this is Node " + process.versions.node + ".");
-  process.exit(1);
-}
-/* The program stands below in comments, because an older Node could not read past it to get here. */
-module._compile(
-  require("fs").readFileSync(__filename, "utf8").replace(/^(?:[/]{2} |.*$)/gm, ""),
-  __filename
-);
-`;
-}
-
-/**
- * Puts the program behind the banner into comments. Lines and columns stay
- * true for the source map. A single character beyond Latin-1 would make V8
- * keep the whole text at two bytes each, a megabyte or more: escapes it is.
- */
-function commentedProgram() {
+function plainProgram() {
+  const options = { target: "es2018", charset: "utf8", sourcemap: true, banner: banner() };
   return {
-    name: "commented-program",
-    generateBundle(_, bundle) {
-      for (const chunk of Object.values(bundle).filter(({ type }) => type === "chunk")) {
-        if (!chunk.code.startsWith(banner())) this.error("the bundle does not begin with its banner");
-        const program = chunk.code.slice(banner().length).trimEnd();
-        chunk.code = `${banner()}${program.replace(/^/gm, "// ").replace(/[^\0-\x7f]/g, escapeOf)}\n`;
-      }
+    name: "plain-program",
+    async renderChunk(source) {
+      const { code, map } = await transform(source, options);
+      return { code: code.replace(/[^\0-\x7f]/g, escapeOf), map };
     },
   };
 }
 
 function escapeOf(character) {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+/**
+ * Refuses a Node we were not built for, in words that any Node understands. One that cannot
+ * read the whole file would say "SyntaxError" and never get to them, so the program below
+ * is written as Node 10 can read it (Ubuntu 22.04 still has Node 12).
+ */
+function banner() {
+  const majors = nodes.map(({ major }) => major);
+  const wanted = `${majors.slice(0, -1).join(", ")} or ${majors.at(-1)}`;
+  return `#!/usr/bin/env node
+"use strict";
+/*! ${manifest.name} ${manifest.version}: ${manifest.description}. Licences are at the end. */
+if (${JSON.stringify(majors)}.indexOf(parseInt(process.versions.node, 10)) < 0) {
+  console.error("carpio needs Node ${wanted}; this is Node " + process.versions.node + ".");
+  process.exit(1);
+}`;
 }
 
 /** Hands rollup the source maps that tsc left beside its output, so that ours leads back to the .ts files. */
@@ -108,22 +101,32 @@ function compiledSources() {
 }
 
 /**
- * Our imports of these packages become a stand-in that runs the package at the
- * first use of a name from it, because running it loads its addon: `check`
- * must work on a computer we carry no addon for.
+ * Packages that load an addon as they begin: `check` must work on a computer that we carry no
+ * addon for. And what many a daemon never uses, and would keep in memory for good.
  */
-function lazyPackages(names) {
-  const idOf = (name) => join(root, `lazy-${name}.js`);
+const lazyPackages = ["raw-socket", "onoff", "tiny-json-http"];
+const lazyBuiltins = ["https", "node:https", "node:readline"];
+
+function isLazy(source, importer) {
+  return (
+    importer?.startsWith(join(root, "build/")) &&
+    (lazyPackages.includes(source) || lazyBuiltins.includes(source))
+  );
+}
+
+/** Our imports of these become a stand-in that runs the module at the first use of a name from it. */
+function lazyModules() {
+  const prefix = join(root, "lazy-");
   return {
-    name: "lazy-packages",
+    name: "lazy-modules",
     resolveId: (source, importer) =>
-      names.includes(source) && importer?.startsWith(join(root, "build/")) ? idOf(source) : null,
+      isLazy(source, importer) ? `${prefix}${source.replace(":", "-")}.js` : null,
     load(id) {
-      const name = names.find((each) => id === idOf(each));
-      if (name === undefined) return null;
+      if (!id.startsWith(prefix)) return null;
+      const name = id.slice(prefix.length, -".js".length).replace(/^node-/, "node:");
       return generated(`let it;
 module.exports = new Proxy({}, {
-  // Whoever imports it asks this first, and it is no use of the package.
+  // Whoever imports it asks this first, and it is no use of the module.
   get: (_, key) => (key === "__esModule" ? undefined : (it ??= require("${name}"))[key]),
 });`);
     },
@@ -165,9 +168,7 @@ function patchedPackages() {
 function carriedAddons(wanted) {
   const entry = (addon, target) => {
     const bytes = readFileSync(join(root, addonFile(addon, target)));
-    const text = brotliCompressSync(bytes, {
-      params: { [constants.BROTLI_PARAM_LGWIN]: 18, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
-    }).toString("base64");
+    const text = deflateRawSync(bytes, { level: constants.Z_BEST_COMPRESSION }).toString("base64");
     return `  { name: "${addon.name}", arch: "${target.arch}", abi: "${target.node.abi}", bytes: () => unpack("${text}") },\n`;
   };
   return {
@@ -175,8 +176,9 @@ function carriedAddons(wanted) {
     load(id) {
       if (id !== join(root, "build/src/carried.js")) return null;
       const entries = wanted.flatMap((target) => addons.map((addon) => entry(addon, target)));
-      return generated(`import { brotliDecompressSync } from "node:zlib";
-const unpack = (text) => brotliDecompressSync(Buffer.from(text, "base64"));
+      // Not brotli, though it packs better: its tables take a megabyte of memory.
+      return generated(`import { inflateRawSync } from "node:zlib";
+const unpack = (text) => inflateRawSync(Buffer.from(text, "base64"));
 export const carried = [\n${entries.join("")}];`);
     },
   };

@@ -40,6 +40,7 @@ import {
 } from "./linux/sysctl.js";
 import type { Log } from "./log.js";
 import { createMaintenance, type Maintenance } from "./maintenance.js";
+import { tidyMemory } from "./memory.js";
 import { faultNotice, maintenanceNotice, roleNotice } from "./notice.js";
 import { boardUrl } from "./operate.js";
 import { createPeers } from "./peers.js";
@@ -94,7 +95,10 @@ export async function startDaemon(
   const startedAt = performance.now();
   const clock = createClock();
   const ip = openIp();
-  await clearAway();
+  const cleared = clearAway();
+  // It waits for `ip` to start, and nobody depends on us yet.
+  tidyMemory();
+  await cleared;
   let guardPid: number | undefined;
   const guard = openGuard((pid) => {
     const restarted = guardPid !== undefined;

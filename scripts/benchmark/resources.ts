@@ -28,12 +28,12 @@ export interface Startup {
   readonly bareNodeMs: number;
 }
 
-const REST_MS = 10_000;
+const REST_MS = 30_000;
 const ELECTION_MS = 30_000;
 /** Linux' USER_HZ, in which it counts the time of children that were waited for. */
 const TICKS_PER_SECOND = 100;
 
-/** A pair with so many groups, watched for ten seconds after it settled. */
+/** A pair with so many groups, watched for half a minute after it settled. */
 export async function measureAtRest(contender: Contender, groups: number): Promise<AtRest> {
   await using lab = await Lab.open();
   const masters = contender.startGroups(lab.left, "better", groups);
