@@ -3,8 +3,9 @@
  * at every tenth of it, by what lies in the folder at that moment.
  */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createHash, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -231,3 +232,20 @@ function flipped(bytes: Buffer): Buffer {
   bytes[MIB] = (bytes[MIB] ?? 0) ^ 1;
   return bytes;
 }
+test("an update goes on when nobody hears any more how far it is, as when a daemon dies that asked for it", async () => {
+  const { folder, runtime } = await newCard();
+  const config = join(root, "carpio.toml");
+  writeFileSync(config, "[update]\nunsigned = true\n");
+  const argv = [MAIN, "update", "-", "--json", "--config", config, "--card", folder];
+  const child = spawn(process.execPath, argv, { env: { ...process.env, RUNTIME_DIRECTORY: runtime } });
+  const ended = once(child, "exit");
+  const bytes = payload("2", 10 * MIB);
+  child.stdin.write(bytes.subarray(0, MIB));
+  await once(child.stdout, "data");
+  child.stdout.destroy();
+  await once(child.stdout, "close");
+  child.stdin.end(bytes.subarray(MIB));
+  assert.deepEqual(await ended, [0, null]);
+  assert.deepEqual(await started(folder), { slot: "b", whole: true });
+});
+
