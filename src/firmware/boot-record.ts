@@ -96,7 +96,7 @@ export function prove(record: BootRecord, name: SlotName): BootRecord {
   return { ...record, [name]: "good", tries: record.next === name ? 0 : record.tries };
 }
 
-/** Before the first byte of a payload goes to a slot: whatever happens now, the running one is started. */
+/** Whatever happens now, the other one is started: before the first byte of a payload goes to this slot, or when it has failed. */
 export function vacate(record: BootRecord, name: SlotName): BootRecord {
   return { ...record, [name]: "bad", next: otherSlot(name), tries: 0 };
 }

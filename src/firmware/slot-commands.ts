@@ -9,13 +9,13 @@ import { takeLock } from "../runtime.js";
 import { SLOT_NAMES, type SlotName } from "./boot-record.js";
 import type { Card } from "./card.js";
 import type { Trust } from "./payload.js";
-import { chooseSlot, proveRunning, slotTable, viewSlots } from "./slots.js";
+import { chooseSlot, giveUpRunning, proveRunning, slotTable, viewSlots } from "./slots.js";
 import { CHUNK_BYTES, type Updated, type UpdateStep, update } from "./update.js";
 
 /** Made with the image; who has the other half of it can make payloads for its boards. */
 export const UPDATE_KEY = "/etc/carpio/update.pub";
 
-export type SlotOrder = SlotName | "good" | undefined;
+export type SlotOrder = SlotName | "good" | "bad" | undefined;
 
 export interface UpdateOrder {
   /** `-` is standard input. */
@@ -92,16 +92,17 @@ function inMegabytes(bytes: number): string {
   return (bytes / 1e6).toFixed(1);
 }
 
-/** `a` or `b`: that one is started next; `good`: the one that runs has proven itself. Answers with what to print. */
+/** `a` or `b`: that one is started next; `good` or `bad`: the one that runs has proven itself, or failed. Answers with what to print. */
 export async function orderSlot(order: SlotOrder, card: Card): Promise<string> {
-  // It would be a pity to mount a card for this one.
+  // It would be a pity to mount a card for these.
   if (order === "good") return `slot ${await proveRunning(card)} is good\n`;
+  if (order === "bad") return `slot ${await giveUpRunning(card)} is given up\n`;
   if (order !== undefined) await chooseSlot(card, order);
   return slotTable(await viewSlots(card));
 }
 
 export function readSlotOrder(text: string | undefined): SlotOrder | "wrong" {
-  if (text === undefined || text === "good") return text;
+  if (text === undefined || text === "good" || text === "bad") return text;
   return SLOT_NAMES.find((name) => name === text) ?? "wrong";
 }
 

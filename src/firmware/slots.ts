@@ -2,7 +2,16 @@
  * How the two slots of a card stand, in words; and which one is started next,
  * by somebody's wish or because it has proven itself.
  */
-import { type BootRecord, choose, prove, SLOT_NAMES, type SlotName, TRIES } from "./boot-record.js";
+import {
+  type BootRecord,
+  choose,
+  otherSlot,
+  prove,
+  SLOT_NAMES,
+  type SlotName,
+  TRIES,
+  vacate,
+} from "./boot-record.js";
 import { type Card, slotFile } from "./card.js";
 import { judgePayload, parseTrailer } from "./payload.js";
 import { readSlot, readTrailer } from "./update.js";
@@ -54,6 +63,17 @@ export async function proveRunning({ running, record }: Card): Promise<SlotName>
   if (running === undefined) throw new Error("no slot runs here");
   const before = await record.read();
   if (before[running] !== "good") await record.write(prove(before, running));
+  return running;
+}
+
+/** The running one has failed: it is not tried again. Throws a sentence when the other one is no better. */
+export async function giveUpRunning({ running, record }: Card): Promise<SlotName> {
+  if (running === undefined) throw new Error("no slot runs here");
+  const before = await record.read();
+  const other = otherSlot(running);
+  if (before[other] !== "good")
+    throw new Error(`slot ${other} has not proven itself either: ${running} stays`);
+  await record.write(vacate(before, running));
   return running;
 }
 

@@ -13,8 +13,8 @@ import { after, test } from "node:test";
 import { begin, type SlotName } from "../../src/firmware/boot-record.js";
 import { type Card, findCard, openRecord, slotFile } from "../../src/firmware/card.js";
 import { formatTrailer, judgePayload, type Trust } from "../../src/firmware/payload.js";
-import { readTrust } from "../../src/firmware/slot-commands.js";
-import { chooseSlot, proveRunning, slotTable, viewSlots } from "../../src/firmware/slots.js";
+import { orderSlot, readTrust } from "../../src/firmware/slot-commands.js";
+import { chooseSlot, giveUpRunning, proveRunning, slotTable, viewSlots } from "../../src/firmware/slots.js";
 import { readSlot, update } from "../../src/firmware/update.js";
 
 const MAIN = join(import.meta.dirname, "../../src/main.js");
@@ -181,6 +181,18 @@ test("a slot that runs proves itself, once", async () => {
   assert.deepEqual(readFileSync(join(folder, "slots-a")), before);
 });
 
+test("a slot that has failed is given up at once, but not for one that is no better", async () => {
+  const { folder, runtime, card } = await newCard();
+  await assert.rejects(giveUpRunning(card), /slot b has not proven itself either: a stays/);
+  await update(card, inPieces(payload("2")), trust);
+  const record = openRecord(folder);
+  await record.write(begin(await record.read()));
+  writeFileSync(join(runtime, "slot"), "b");
+  assert.equal(await orderSlot("bad", findCard(folder, runtime)), "slot b is given up\n");
+  assert.deepEqual(await record.read(), { next: "a", tries: 0, a: "good", b: "bad" });
+  assert.deepEqual(await started(folder), { slot: "a", whole: true });
+});
+
 test("the key of the image has to be one", () => {
   const path = join(root, "update.pub");
   assert.throws(() => readTrust(false, path), /update\.pub: found no such file.*unsigned = true/);
@@ -224,14 +236,6 @@ test("carpio update and carpio slot, as somebody at a terminal has them", async 
   assert.ok(existsSync(slotFile(folder, "a")));
 });
 
-function unsigned(version: string): Uint8Array {
-  return payload(version, 3 * MIB, "nobody").subarray(-512);
-}
-
-function flipped(bytes: Buffer): Buffer {
-  bytes[MIB] = (bytes[MIB] ?? 0) ^ 1;
-  return bytes;
-}
 test("an update goes on when nobody hears any more how far it is, as when a daemon dies that asked for it", async () => {
   const { folder, runtime } = await newCard();
   const config = join(root, "carpio.toml");
@@ -249,3 +253,11 @@ test("an update goes on when nobody hears any more how far it is, as when a daem
   assert.deepEqual(await started(folder), { slot: "b", whole: true });
 });
 
+function unsigned(version: string): Uint8Array {
+  return payload(version, 3 * MIB, "nobody").subarray(-512);
+}
+
+function flipped(bytes: Buffer): Buffer {
+  bytes[MIB] = (bytes[MIB] ?? 0) ^ 1;
+  return bytes;
+}
