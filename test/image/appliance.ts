@@ -7,7 +7,7 @@
  *   raspberrypi   `raspi3b`: BCM2835, its own  SD        USB, usb0
  *                 device tree
  */
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Cable, type Chip, freePort, type Outside, Qemu, STATUS_PORT } from "../emulated/qemu.js";
@@ -21,6 +21,8 @@ export interface ApplianceOptions {
   readonly number?: number;
   /** Without one QEMU itself is at the other end, and gives it an address. */
   readonly cable?: Cable;
+  /** A file for all that is written to the card of a `virt`, in order: write-log.ts reads it. */
+  readonly writeLog?: string;
 }
 
 /** The number of one without neighbours; QEMU's own network has its router at .2. */
@@ -75,7 +77,8 @@ export interface MachineOptions extends ApplianceOptions {
 }
 
 /** QEMU's parameters; the serial line is its standard input and output. */
-export function machineOf({ kind, card, number, directory, lan }: MachineOptions): readonly string[] {
+export function machineOf(options: MachineOptions): readonly string[] {
+  const { kind, card, number, directory, lan, writeLog } = options;
   const { kernel, initramfs, line } = startOf(card);
   const file = (name: string) => takeFile(card, name, directory);
   const started = ["-kernel", file(kernel), "-initrd", file(initramfs)];
@@ -84,7 +87,7 @@ export function machineOf({ kind, card, number, directory, lan }: MachineOptions
   return kind === "virt"
     ? [
         ...[...VIRT_MACHINE, ...started, "-append", line, "-serial", "stdio"],
-        ...["-drive", `if=none,id=card,format=raw,file=${card}`, "-device", "virtio-blk-pci,drive=card"],
+        ...["-blockdev", JSON.stringify(driveOf(card, writeLog)), "-device", "virtio-blk-pci,drive=card"],
         ...["-device", "i6300esb", "-action", "watchdog=reset"],
         ...[...netdev, "-device", `virtio-net-pci,${network},romfile=`],
       ]
@@ -93,6 +96,13 @@ export function machineOf({ kind, card, number, directory, lan }: MachineOptions
         ...["-serial", "null", "-serial", "stdio", "-drive", `if=sd,format=raw,file=${card}`],
         ...[...netdev, "-device", `usb-net,${network}`],
       ];
+}
+
+function driveOf(card: string, writeLog: string | undefined) {
+  const named = { "node-name": "card", file: { driver: "file", filename: card } };
+  if (writeLog === undefined) return { driver: "raw", ...named };
+  writeFileSync(writeLog, "");
+  return { driver: "blklogwrites", ...named, log: { driver: "file", filename: writeLog } };
 }
 
 /** QEMU answers its DHCP, with this one address. */
