@@ -4,22 +4,15 @@
  */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import {
-  appendFileSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { untilStatus } from "../emulated/board.js";
 import { Appliance } from "./appliance.js";
 import { copyCard, imageOf, putFile, removeFile, showNotices, takeFile } from "./card.js";
+import { remake } from "./slot.js";
+import { SECTOR } from "./write-log.js";
 
 const ANSWER_MS = 300_000;
 /** As board/base/init has it. */
@@ -75,7 +68,9 @@ describe("a slot that cannot be run", { timeout: 1_800_000 }, () => {
   });
 
   test(`its program dies: it is tried ${TRIES} times, power cuts and a start of its own among them`, async () => {
-    const card = cardWith((slot) => withProgram(slot, directory, "process.exit(9);\n"));
+    const card = cardWith((slot) =>
+      remake(slot, (folder) => writeFileSync(join(folder, "usr/bin/carpio"), "process.exit(9);\n")),
+    );
     for (let tries = 1; tries < TRIES; tries++) {
       await using board = await Appliance.powerOn({ kind: "virt", card });
       await board.untilLine(/the daemon ended with status 9/, ANSWER_MS);
@@ -107,20 +102,4 @@ function cutShort(slot: string): void {
 function loseMiddle(slot: string): void {
   const bytes = readFileSync(slot);
   writeFileSync(slot, Buffer.concat([bytes.subarray(0, bytes.length >> 2), bytes.subarray(-SECTOR)]));
-}
-
-const SECTOR = 512;
-
-/** A slot that is whole, with another program in the place of carpio. */
-function withProgram(slot: string, directory: string, program: string): void {
-  const tree = join(directory, "tree");
-  execFileSync("unsquashfs", ["-quiet", "-no-progress", "-dest", tree, slot], { stdio: "ignore" });
-  writeFileSync(join(tree, "usr/bin/carpio"), program);
-  const packing = ["-comp", "lz4", "-all-root", "-noappend", "-no-progress", "-quiet"];
-  execFileSync("mksquashfs", [tree, slot, ...packing], { stdio: "ignore" });
-  rmSync(tree, { recursive: true });
-  const size = statSync(slot).size;
-  const sha256 = createHash("sha256").update(readFileSync(slot)).digest("hex");
-  const lines = ["carpio-slot 1", "version=0.0.1", `size=${size}`, `sha256=${sha256}`, ""];
-  appendFileSync(slot, lines.join("\n").padEnd(SECTOR, "\n"));
 }

@@ -1,0 +1,118 @@
+/**
+ * Slots that hang: nothing in them ends, and so nobody is told that anything is
+ * wrong. Each was put beside one that is known to be good, as by an update, and
+ * each time the board comes back serving on that one, by itself.
+ *
+ * A minute and more of each is waiting, so they wait side by side.
+ */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { TRIES } from "../../src/firmware/boot-record.js";
+import { untilStatus } from "../emulated/board.js";
+import { Appliance } from "./appliance.js";
+import { copyCard, imageOf, putFile, showNotices, takeFile } from "./card.js";
+import { askBase, putRecord, readRecordsPart } from "./records.js";
+import { remake } from "./slot.js";
+
+interface Hang {
+  readonly why: string;
+  /** What becomes of the files of the slot. */
+  readonly change: (folder: string) => void;
+  /** How often it was tried before. */
+  readonly tries: number;
+  /** Who has the board started again, in the board's own words; nothing: the hardware. */
+  readonly says: RegExp | undefined;
+}
+
+const SERVES_MS = 600_000;
+/** The last of the board's own words before a slot is its own. */
+const STARTS_A = /carpio: slot a, version/;
+const STARTS_B = /carpio: slot b, version/;
+const BASE_BEGINS = /carpio: the base begins/;
+const AGAIN = /the board starts again/;
+
+const hangs: readonly Hang[] = [
+  {
+    why: "its daemon was stopped before it said a word",
+    change: (folder) => runInstead(folder, 'process.kill(process.pid, "SIGSTOP");'),
+    tries: 0,
+    says: /the daemon has said nothing for 60 s: the board starts again/,
+  },
+  {
+    why: "its daemon says that it is alive, and never that it is ready",
+    change: (folder) => {
+      const say = 'require("node:fs").appendFileSync(process.env.CARPIO_HEARTBEAT, "alive\\n")';
+      runInstead(folder, `setInterval(() => ${say}, 2000);`);
+    },
+    tries: 0,
+    says: /this slot was not ready within 120 s, and the other one is good: the board starts again/,
+  },
+  {
+    why: "nothing of it does anything, and the hardware's watchdog is all there is",
+    change: (folder) => {
+      const init = join(folder, "usr/sbin/init");
+      rmSync(init);
+      writeFileSync(init, "#!/usr/bin/busybox sh\nwhile :; do sleep 1000; done\n");
+      chmodSync(init, 0o755);
+    },
+    // Nobody is left who could say that it has failed; this is the last of its tries.
+    tries: TRIES - 1,
+    says: undefined,
+  },
+];
+
+describe("a slot that hangs", { timeout: 1_200_000, concurrency: true }, () => {
+  let directory: string;
+  let good: string;
+  before(() => {
+    directory = mkdtempSync(join(tmpdir(), "carpio-hangs-"));
+    good = takeFile(imageOf("virt"), "slot-a.sqf", directory);
+  });
+  after(() => rmSync(directory, { recursive: true, force: true }));
+
+  /** Slot a hangs, and is started next; slot b is as it was shipped, and known to be good. */
+  const cardWith = (name: string, { change, tries }: Hang): string => {
+    const card = copyCard(imageOf("virt"), join(directory, `${name}.img`));
+    const bad = join(directory, `${name}.sqf`);
+    execFileSync("cp", [good, bad]);
+    remake(bad, change);
+    putFile(card, good, "slot-b.sqf");
+    putFile(card, bad, "slot-a.sqf");
+    putRecord(card, { next: "a", tries, a: "new", b: "good" });
+    showNotices(card);
+    return card;
+  };
+
+  for (const [index, hang] of hangs.entries()) {
+    test(`${hang.why}: the board starts again, on the other one`, async () => {
+      const card = cardWith(`hang-${index}`, hang);
+      const board = await Appliance.powerOn({ kind: "virt", card });
+      try {
+        await board.untilLine(STARTS_B, SERVES_MS);
+        await untilStatus(board, "an answer", () => true);
+        const { lines } = board;
+        const times = (pattern: RegExp) => lines.filter((line) => pattern.test(line)).length;
+        assert.equal(times(STARTS_A), 1, "it was started once more, and given up");
+        assert.equal(times(BASE_BEGINS), 2);
+        if (hang.says) assert.ok(lines.some((line) => hang.says?.test(line)));
+        else assert.equal(times(AGAIN), 0, "nobody but the watchdog");
+      } finally {
+        await board.close();
+      }
+      const { next, slots } = askBase(readRecordsPart(card), mkdtempSync(join(directory, "asked-")));
+      assert.deepEqual({ next, slots }, { next: "b", slots: "next=b tries=0 a=bad b=good" });
+    });
+  }
+});
+
+/** In the place of the daemon, and of no other command of carpio's. */
+function runInstead(folder: string, line: string): void {
+  const bundle = join(folder, "usr/bin/carpio");
+  const [first = "", ...rest] = readFileSync(bundle, "utf8").split("\n");
+  const instead = `if (process.argv[2] === "run") { ${line} return; }`;
+  writeFileSync(bundle, [first, instead, ...rest].join("\n"));
+}
