@@ -250,9 +250,12 @@ function servicesOf({ ntpServers, sshKeys, remoteLog, serial }: SystemConfig): S
 
 const makePipes: Step = { run: ["mkfifo", "-m", "600", `${RUN}/${PAYLOADS}`, `${RUN}/${PROGRESS}`] };
 
-/** Waits in its shell until somebody has a payload, and costs nothing until then. */
+/**
+ * Waits in its shell until somebody has a payload, and costs nothing until then. What is left of one that
+ * failed is thrown away: the next update would take it for the beginning of its own.
+ */
 function updateService(config: string): Service {
-  const script = 'while :; do carpio update - --json --config "$0" <"$1" >"$2"; done';
+  const script = 'while :; do { carpio update - --json --config "$0"; cat >/dev/null; } <"$1" >"$2"; done';
   return {
     name: "updates",
     argv: ["sh", "-c", script, config, `${RUN}/${PAYLOADS}`, `${RUN}/${PROGRESS}`],

@@ -12,9 +12,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { emptyConfig } from "../../src/config.js";
 import { openRecord, slotFile } from "../../src/firmware/card.js";
 import { formatTrailer } from "../../src/firmware/payload.js";
-import { PAYLOADS, PROGRESS } from "../../src/firmware/plan.js";
+import { PAYLOADS, PROGRESS, planSystem, RUN } from "../../src/firmware/plan.js";
 import { openUpdates } from "../../src/firmware/updates.js";
 import { openStatusServer, type StatusServer } from "../../src/status/server.js";
 import { fakeBoard, TOKEN } from "../status/board.js";
@@ -27,23 +28,26 @@ const [folder, runtime, config] = ["card", "run", "carpio.toml"].map((name) => j
   string,
 ];
 const pipes = [PAYLOADS, PROGRESS].map((name) => join(runtime, name));
+const programs = join(root, "bin");
 
-/** Started again whenever it has ended, as the first process of a board does it. */
-const SERVICE = `
-while [ -e "$1" ]; do
-  "$0" "$2" update - --json --config "$3" --card "$4" <"$1" >"$5"
-done`;
+/** The service as a board has it, but for where its pipes are. */
+const machine = { interfaces: [], suffix: "0000", rules: undefined, port: undefined, updates: { config } };
+const { services } = planSystem(emptyConfig().system, [], machine);
+const [shell = "", ...argv] = (services.find(({ name }) => name === "updates")?.argv ?? []).map((word) =>
+  word.replace(RUN, runtime),
+);
 
 let server: StatusServer;
 let service: ChildProcess;
 before(async () => {
-  for (const each of [folder, runtime]) mkdirSync(each);
+  for (const each of [folder, runtime, programs]) mkdirSync(each);
   writeFileSync(config, "[update]\nunsigned = true\n");
   writeFileSync(join(runtime, "slot"), "a\n");
   execFileSync("mkfifo", pipes);
-  const [payloads = "", progress = ""] = pipes;
-  const argv = ["-c", SERVICE, process.execPath, payloads, MAIN, config, folder, progress];
-  service = spawn("sh", argv, { env: { ...process.env, RUNTIME_DIRECTORY: runtime }, stdio: "inherit" });
+  const carpio = `#!/bin/sh\nexec "${process.execPath}" "${MAIN}" "$@" --card "${folder}"\n`;
+  writeFileSync(join(programs, "carpio"), carpio, { mode: 0o755 });
+  const env = { ...process.env, RUNTIME_DIRECTORY: runtime, PATH: `${programs}:${process.env["PATH"]}` };
+  service = spawn(shell, argv, { env, stdio: "inherit" });
   server = await openStatusServer(
     { host: "127.0.0.1", port: 0 },
     { ...fakeBoard(), updates: openUpdates(runtime) },
@@ -195,4 +199,16 @@ test("a client that goes away in the middle leaves the running slot chosen, and 
   assert.equal((await openRecord(folder).read()).next, "a");
   assert.equal((await post(body)).status, 200);
   assert.ok(existsSync(slotFile(folder, "b")));
+});
+
+test("a card that refuses in the middle is what the answer tells of, and the next payload is taken", async () => {
+  const file = slotFile(folder, "b");
+  rmSync(file);
+  mkdirSync(file);
+  const body = payload("8", 20 << 20);
+  const { status, body: said } = await post(body);
+  assert.match(said.error ?? "", /EISDIR/);
+  assert.equal(status, 422);
+  rmSync(file, { recursive: true });
+  assert.equal((await post(body)).status, 200);
 });
