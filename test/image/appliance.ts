@@ -31,6 +31,8 @@ export const ALONE = 15;
 const PI_TREE = "bcm2837-rpi-3-b.dtb";
 /** Half a gigabyte is what the smallest of the boards has. */
 const VIRT_MACHINE = ["-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", "512"];
+/** Writes that QEMU has merged may have more parts than its log of them can take. */
+const VIRTIO_CARD = "virtio-blk-pci,drive=card,request-merging=off";
 /** With a thread for each processor, those that wait for the kernel starve the one that boots. */
 const PI_MACHINE = ["-M", "raspi3b", "-accel", "tcg,thread=single"];
 /** QEMU's model of the Pi's watchdog takes the opening for the end of its time. */
@@ -87,7 +89,7 @@ export function machineOf(options: MachineOptions): readonly string[] {
   return kind === "virt"
     ? [
         ...[...VIRT_MACHINE, ...started, "-append", line, "-serial", "stdio"],
-        ...["-blockdev", JSON.stringify(driveOf(card, writeLog)), "-device", "virtio-blk-pci,drive=card"],
+        ...["-blockdev", JSON.stringify(driveOf(card, writeLog)), "-device", VIRTIO_CARD],
         ...["-device", "i6300esb", "-action", "watchdog=reset"],
         ...[...netdev, "-device", `virtio-net-pci,${network},romfile=`],
       ]
