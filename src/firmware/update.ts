@@ -6,7 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { type FileHandle, open, rm, stat } from "node:fs/promises";
 import { install, otherSlot, type SlotName, vacate } from "./boot-record.js";
 import { type Card, slotFile } from "./card.js";
 import {
@@ -67,18 +67,23 @@ export async function readSlot(path: string, onStep: OnStep = () => {}): Promise
   );
 }
 
-/** What a slot's file says of itself at its end; `undefined` when there is none. */
+/** What a slot's file says of itself at its end; `undefined` when there is none, or it cannot be read. */
 export async function readTrailer(path: string): Promise<Uint8Array | undefined> {
   const { size } = await stat(path).catch(() => ({ size: 0 }));
   if (size < TRAILER_BYTES) return undefined;
   return withFile(path, constants.O_RDONLY, async (file) => {
     const { buffer } = await file.read(Buffer.alloc(TRAILER_BYTES), 0, TRAILER_BYTES, size - TRAILER_BYTES);
     return buffer;
-  });
+  }).catch(() => undefined);
 }
 
-/** In place, so that an old file's blocks are used again and need no others. */
-function writeSlot(path: string, source: AsyncIterable<Uint8Array>, onStep: OnStep): Promise<Passed> {
+/**
+ * In place, so that an old file's blocks are used again and need no others. But a FAT lists a file's blocks in
+ * a chain, and a power cut in the middle of an update may have left one that leads nowhere: whoever cannot get
+ * to its end cannot write it either, and it is made anew.
+ */
+async function writeSlot(path: string, source: AsyncIterable<Uint8Array>, onStep: OnStep): Promise<Passed> {
+  if (!(await readTrailer(path))) await rm(path, { force: true });
   return withFile(path, constants.O_RDWR | constants.O_CREAT, async (file) => {
     let synced = 0;
     const passed = await pass(source, async (chunk, bytes) => {

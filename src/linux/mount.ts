@@ -5,6 +5,9 @@ import { mkdir, mkdtemp, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { execute, problemOf } from "./program.js";
 
+/** A file that a power cut has spoiled can be removed; otherwise the first look at it forbids all writing. */
+const OPTIONS = "rw,noatime,errors=continue";
+
 /**
  * Mounts it in a folder of its own, so that others may do the same meanwhile
  * and the last one who leaves it unmounts it for real. What was written is on
@@ -18,7 +21,7 @@ export async function withMounted<T>(
   await mkdir(dirname(prefix), { recursive: true });
   const folder = await mkdtemp(prefix);
   try {
-    await run("mount", "-t", "vfat", "-o", "rw,noatime", device, folder);
+    await run("mount", "-t", "vfat", "-o", OPTIONS, device, folder);
     try {
       return await work(folder);
     } finally {
