@@ -137,6 +137,16 @@ export class Qemu implements AsyncDisposable {
     if (this.#chip === "bcm2835") await this.#ask(PULL_UP);
   }
 
+  /** Where its status is to be had, for somebody who has come in by the door. */
+  get host(): string {
+    return this.#outside.host;
+  }
+
+  /** As somebody at the other end of its serial line. */
+  type(line: string): void {
+    this.process.stdin?.write(`${line}\n`);
+  }
+
   /** What it said, for when something went wrong. */
   async log(): Promise<string> {
     return this.lines.join("\n");
