@@ -59,6 +59,9 @@ const IP = "run /sbin/ip -force -batch -";
 const udhcpc = (name: string, hostname: string) =>
   `service dhcp-${name}: udhcpc -f -i ${name} -s /run/carpio/lease.sh -x hostname:${hostname} -t 4 -A 5`;
 
+const toServer =
+  'sh -c server=$1; shift; { until "$@"; do sleep 1; done; ping -c 1 -w 10 "$server"; } >/dev/null 2>&1; exec syslogd -n -R "$0"';
+
 const rows: readonly {
   why: string;
   toml: string;
@@ -241,10 +244,22 @@ const rows: readonly {
     ],
   },
   {
-    why: "a log elsewhere",
+    why: "a log elsewhere, once there is a way",
     toml: '[log]\nremote = "2001:db8::9"\n',
     what: "syslog",
-    is: ["service syslog: syslogd -n -R [2001:db8::9]:514"],
+    is: [`service syslog: ${toServer} [2001:db8::9]:514 2001:db8::9 ip route get 2001:db8::9`],
+  },
+  {
+    why: "a log elsewhere, once its name is found",
+    toml: '[log]\nremote = "log.example:5514"\n',
+    what: "syslog",
+    is: [`service syslog: ${toServer} log.example:5514 log.example nslookup log.example`],
+  },
+  {
+    why: "nothing of the kernel's log is said before somebody is there to carry it",
+    toml: '[log]\nremote = "2001:db8::9"\n',
+    what: "klog",
+    is: ["service klog: sh -c until [ -S /dev/log ]; do sleep 1; done; exec klogd -n"],
   },
   {
     why: "a key for SSH opens it to nobody else",
