@@ -75,6 +75,7 @@ const SYSLOG =
   'server=$1; shift; { until "$@"; do sleep 1; done; ping -c 1 -w 10 "$server"; } >/dev/null 2>&1; exec syslogd -n -R "$0"';
 /** All lines of the board are in the kernel's log, which keeps them until somebody takes them on. */
 const KLOG = "until [ -S /dev/log ]; do sleep 1; done; exec klogd -n";
+const ANNOUNCE = 'echo $$ >"$0"; exec mdnsd -n -l err -i "$1" "$2"';
 const EXECUTABLE = 0o755;
 const PRIVATE = 0o600;
 
@@ -160,9 +161,10 @@ function interfaceStage(wanted: InterfaceConfig, { router }: SystemConfig): Stag
       const broadcast = prefix.address.family === 4 && prefix.length < 31 ? " broadcast +" : "";
       return `address replace ${formatPrefix(prefix)}${broadcast} dev ${name}`;
     }),
+    // A batch takes no -6; what says which family a route is of is its destination.
     ...gateways.map((gateway) => {
-      const family = gateway.family === 6 ? "-6 " : "";
-      return `${family}route replace default via ${formatAddress(gateway)} dev ${name}`;
+      const everywhere = gateway.family === 6 ? "::/0" : "0.0.0.0/0";
+      return `route replace ${everywhere} via ${formatAddress(gateway)} dev ${name}`;
     }),
   ];
   // A router listens to no other one, unless it is told to.
@@ -191,9 +193,10 @@ function mdnsStage({ port }: Machine): Stage {
   };
 }
 
-/** One for each interface, so that nobody is told a floating address. */
+/** One for each interface, so that nobody is told a floating address. The lease script finds it by its file. */
 function mdnsService({ name }: InterfaceConfig): Service {
-  return { name: `mdns-${name}`, argv: ["mdnsd", "-n", "-l", "err", "-i", name, MDNS], quiet: true };
+  const argv = ["sh", "-c", ANNOUNCE, `${RUN}/mdns-${name}.pid`, name, MDNS];
+  return { name: `mdns-${name}`, argv, quiet: true };
 }
 
 /** Rules first: a router that has lost its own forwards nothing. */

@@ -85,7 +85,9 @@ const rows: readonly {
     why: "an empty file: the board can be asked for by its name",
     toml: "",
     what: "mdns-eth0",
-    is: ["service mdns-eth0: mdnsd -n -l err -i eth0 /run/carpio/mdns"],
+    is: [
+      'service mdns-eth0: sh -c echo $$ >"$0"; exec mdnsd -n -l err -i "$1" "$2" /run/carpio/mdns-eth0.pid eth0 /run/carpio/mdns',
+    ],
   },
   {
     why: "who looks for pages in the network finds the board's",
@@ -133,8 +135,8 @@ const rows: readonly {
       "link set dev eth0 up",
       "address replace 192.0.2.2/24 broadcast + dev eth0",
       "address replace 2001:db8::2/64 dev eth0",
-      "route replace default via 192.0.2.254 dev eth0",
-      "-6 route replace default via fe80::1 dev eth0",
+      "route replace 0.0.0.0/0 via 192.0.2.254 dev eth0",
+      "route replace ::/0 via fe80::1 dev eth0",
     ],
   },
   {
