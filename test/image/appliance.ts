@@ -21,6 +21,8 @@ export interface ApplianceOptions {
   readonly number?: number;
   /** Without one QEMU itself is at the other end, and gives it an address. */
   readonly cable?: Cable;
+  /** For eth1 of a `virt` board. */
+  readonly secondCable?: Cable;
 }
 
 /** The number of one without neighbours; QEMU's own network has its router at .2. */
@@ -44,7 +46,7 @@ export class Appliance extends Qemu {
     const outside = cable
       ? { door: cable.visitor, host: `${addressOf(number)}:${STATUS_PORT}` }
       : { door: [], host: `127.0.0.1:${await freePort()}` };
-    const lan = cable ? `tap,ifname=${cable.device},script=no,downscript=no` : aloneAt(number, outside);
+    const lan = cable ? tapOf(cable) : aloneAt(number, outside);
     const parameters = machineOf({ ...options, number, directory, lan });
     const chip = CHIPS[options.kind];
     const appliance = new Appliance({ directory, outside, before: cable?.door ?? [], parameters, chip });
@@ -75,7 +77,8 @@ export interface MachineOptions extends ApplianceOptions {
 }
 
 /** QEMU's parameters; the serial line is its standard input and output. */
-export function machineOf({ kind, card, number, directory, lan }: MachineOptions): readonly string[] {
+export function machineOf(options: MachineOptions): readonly string[] {
+  const { kind, card, number, directory, lan, secondCable } = options;
   const { kernel, initramfs, line } = startOf(card);
   const file = (name: string) => takeFile(card, name, directory);
   const started = ["-kernel", file(kernel), "-initrd", file(initramfs)];
@@ -87,12 +90,18 @@ export function machineOf({ kind, card, number, directory, lan }: MachineOptions
         ...["-drive", `if=none,id=card,format=raw,file=${card}`, "-device", "virtio-blk-pci,drive=card"],
         ...["-device", "i6300esb", "-action", "watchdog=reset"],
         ...[...netdev, "-device", `virtio-net-pci,${network},romfile=`],
+        ...(secondCable ? ["-netdev", `${tapOf(secondCable)},id=second`] : []),
+        ...(secondCable ? ["-device", "virtio-net-pci,netdev=second,romfile="] : []),
       ]
     : [
         ...[...PI_MACHINE, ...started, "-append", `${line} ${PI_NEEDS}`, "-dtb", file(PI_TREE)],
         ...["-serial", "null", "-serial", "stdio", "-drive", `if=sd,format=raw,file=${card}`],
         ...[...netdev, "-device", `usb-net,${network}`],
       ];
+}
+
+function tapOf({ device }: Cable): string {
+  return `tap,ifname=${device},script=no,downscript=no`;
 }
 
 /** QEMU answers its DHCP, with this one address. */
