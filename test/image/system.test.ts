@@ -40,6 +40,11 @@ await becomeLabRoot();
 const FRESH_NUMBER = 32;
 const PAGE = 8080;
 const SSH = 22;
+const MDNS = 5353;
+/** As the kernel gives them out. */
+const EPHEMERAL = 32_768;
+/** A line of /proc/net/udp, and its own port. */
+const UNCONNECTED = /^ *\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:0000 /gm;
 /** Bits of a set of capabilities. */
 const [NET_ADMIN, NET_RAW, NONE] = [1 << 12, 1 << 13, 0];
 /** Longer than the five seconds that switch a board off. */
@@ -86,23 +91,11 @@ describe("a board that is asked for everything", { timeout: 900_000 }, () => {
 
   test("it has its addresses, by DHCP and without, and those of a VLAN, which leave with its tag", async () => {
     const shown = JSON.parse(await inBoard("ip -json address")) as readonly Device[];
-    const held = (name: string) => {
-      const { mtu, addr_info: all } = shown.find(({ ifname }) => ifname === name) ?? {
-        mtu: 0,
-        addr_info: [],
-      };
-      const addresses = all.filter(({ scope }) => scope === "global");
-      return { mtu, addresses: addresses.map(({ local, prefixlen }) => `${local}/${prefixlen}`) };
-    };
-    assert.deepEqual(held("eth0"), {
-      mtu: 1480,
-      addresses: [`${OUTSIDE.address}/24`, `${OUTSIDE.address6}/64`],
-    });
-    assert.deepEqual(held("eth1"), {
-      mtu: 1500,
-      addresses: [`${INSIDE.address}/24`, `${INSIDE.address6}/64`],
-    });
-    assert.deepEqual(held("guests"), { mtu: 1500, addresses: [`${GUESTS.address}/24`] });
+    const outside = [`${OUTSIDE.address}/24`, `${OUTSIDE.address6}/64`];
+    assert.deepEqual(heldBy(shown, "eth0"), { mtu: 1480, addresses: outside });
+    const inside = [`${INSIDE.address}/24`, `${INSIDE.address6}/64`];
+    assert.deepEqual(heldBy(shown, "eth1"), { mtu: 1500, addresses: inside });
+    assert.deepEqual(heldBy(shown, "guests"), { mtu: 1500, addresses: [`${GUESTS.address}/24`] });
     const tagged = `vlan ${GUESTS.vlan} and ip proto 112`;
     await lab.switch.run(["timeout", "60", "tcpdump", "-n", "-c", "1", "-i", PORTS.inside, tagged]);
     const ways = await inBoard("ip route; ip -6 route");
@@ -154,6 +147,10 @@ describe("a board that is asked for everything", { timeout: 900_000 }, () => {
 
   test("nothing listens but what its file asks for, and what its rules send inside", async () => {
     assert.deepEqual(await openPorts(lab.client, OUTSIDE.address), [SSH, TELLER, PAGE]);
+    // Above these are the ports of those who ask somebody.
+    const sockets = (await inBoard("cat /proc/net/udp /proc/net/udp6")).matchAll(UNCONNECTED);
+    const ports = [...sockets].map(([, port]) => Number(`0x${port}`)).filter((port) => port < EPHEMERAL);
+    assert.deepEqual([...new Set(ports)], [MDNS]);
   });
 
   test("the daemon may do two things, and no more", async () => {
@@ -173,11 +170,12 @@ describe("a board that is asked for everything", { timeout: 900_000 }, () => {
     assert.ok(Number(available) >= 300 * 1024, available);
   });
 
-  test("its card is mounted only while something is written", async () => {
+  test("its card is mounted only while something is written, as now rules that are broken", async () => {
     assert.doesNotMatch(await inBoard("cat /proc/mounts"), /vfat/);
-    const write = "mkdir /tmp/card && mount -t vfat $(cat /run/carpio/card) /tmp/card && cd /tmp/card";
-    await inBoard(`${write} && ls >&2 && echo 'table ip gate {' >nftables.conf; cd / && umount /tmp/card`);
-    assert.equal(await inBoard("carpio slot >/dev/null && grep -c vfat /proc/mounts; true"), "0\n");
+    const mount = "mkdir /tmp/card && mount -t vfat $(cat /run/carpio/card) /tmp/card";
+    await inBoard(`${mount} && echo 'table ip gate {' >/tmp/card/nftables.conf && umount /tmp/card`);
+    assert.match(await inBoard("carpio slot"), /\ba\b/);
+    assert.doesNotMatch(await inBoard("cat /proc/mounts"), /vfat/);
   });
 
   test("a panic of the kernel starts it again", async () => {
@@ -238,6 +236,12 @@ interface Device {
     readonly prefixlen: number;
     readonly scope: string;
   }[];
+}
+
+function heldBy(devices: readonly Device[], name: string) {
+  const { mtu, addr_info: all = [] } = devices.find(({ ifname }) => ifname === name) ?? {};
+  const addresses = all.filter(({ scope }) => scope === "global");
+  return { mtu, addresses: addresses.map(({ local, prefixlen }) => `${local}/${prefixlen}`) };
 }
 
 /** Everybody answers whose name that is. */
