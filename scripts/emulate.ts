@@ -46,14 +46,16 @@ async function emulate(args: readonly string[]): Promise<number | NodeJS.Signals
   const order = readOrder(args);
   if (typeof order === "string") return complain(order, USAGE);
   const signal = firstSignal();
-  const closers: (() => Promise<void>)[] = [];
+  const over = new AbortController();
+  const closers: Closer[] = [];
   try {
-    const stage = await openStage(order, closers);
-    const quit = hasTerminal() ? live(stage) : tell(stage);
+    const opening = openStage(order, closers, over.signal);
+    const quit = opening.then((stage) => (hasTerminal() ? live(stage, closers) : tell(stage)));
     return await Promise.race([signal, quit.then(() => 0)]);
   } catch (error) {
     return complain(error instanceof Error ? error.message : String(error), 1);
   } finally {
+    over.abort();
     for (const close of closers.reverse()) await close();
   }
 }
@@ -84,14 +86,19 @@ function readConfig(file: string): { readonly text: string } | { readonly proble
   }
 }
 
+/** Takes something away, the last that was made first. */
+type Closer = () => Promise<void>;
+
 interface Stage {
   readonly boards: ReadonlyMap<Name, Board>;
   readonly shared: { readonly address: string; readonly port: number } | undefined;
 }
 
+/** Nothing more is made once it is over. */
 async function openStage(
   { kinds, configs, untouched }: Order,
-  closers: (() => Promise<void>)[],
+  closers: Closer[],
+  over: AbortSignal,
 ): Promise<Stage> {
   const names = NAMES.slice(0, kinds.length);
   const ports = await portsFor(names.length + 1);
@@ -107,6 +114,7 @@ async function openStage(
     forwards: [shared, ...forwards],
   });
   closers.push(() => lan.close());
+  over.throwIfAborted();
   const boards = new Map<Name, Board>();
   for (const [index, name] of names.entries()) {
     const kind = kinds[index] ?? "virt";
@@ -122,6 +130,7 @@ async function openStage(
     boards.set(name, board);
   }
   await Promise.all([...boards.values()].map((board) => board.plugIn()));
+  over.throwIfAborted();
   return { boards, shared: untouched || configs.length > 0 ? undefined : shared };
 }
 
@@ -152,8 +161,10 @@ async function portsFor(count: number): Promise<readonly number[]> {
 }
 
 /** On a terminal: a picture, and keys. Returns when somebody has had enough. */
-async function live({ boards, shared }: Stage): Promise<void> {
+async function live({ boards, shared }: Stage, closers: Closer[]): Promise<void> {
   using terminal = new Terminal();
+  // A signal does not wait for us.
+  closers.push(async () => terminal.close());
   let chosen: Name = "left";
   let isOver = false;
   const show = () => {
@@ -165,7 +176,9 @@ async function live({ boards, shared }: Stage): Promise<void> {
     const press = (key: string): void => {
       const board = boards.get(chosen);
       const other = NAMES[Number(key) - 1];
-      if (key === "q" || key === "\x03") resolve();
+      if (key === "q") resolve();
+      // As if the terminal had said it itself.
+      else if (key === "\x03") process.kill(process.pid, "SIGINT");
       else if (other && boards.has(other)) chosen = other;
       else if (board && key in deeds) deeds[key as keyof typeof deeds](board).catch(reject);
       show();

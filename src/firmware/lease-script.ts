@@ -2,6 +2,8 @@
  * What udhcpc runs when a lease comes, is renewed or ends. The usual script takes
  * all addresses off first, and with them a floating one; this one touches its own
  * alone. Static servers for names come first, and every interface may bring some.
+ * mdnsd tells nobody of a first IPv4 address that comes after its own start, until it
+ * is asked to look again.
  */
 export const LEASE_SCRIPT = `#!/bin/sh
 # Written by \`carpio setup\`. Debian's busybox prefers its own ip to the real one.
@@ -21,9 +23,11 @@ tell() {
 
 case "$1" in
   bound | renew)
-    [ "$(cat "$lease" 2>/dev/null)" = "$ip/$mask" ] || forget
+    before=$(cat "$lease" 2>/dev/null)
+    [ "$before" = "$ip/$mask" ] || forget
     /sbin/ip address replace "$ip/$mask" broadcast + dev "$interface"
     echo "$ip/$mask" >"$lease"
+    [ "$before" = "$ip/$mask" ] || kill -HUP "$(cat "$run/mdns-$interface.pid" 2>/dev/null)" 2>/dev/null
     metric=$(cat "/sys/class/net/$interface/ifindex")
     for gateway in $router; do
       /sbin/ip route replace default via "$gateway" dev "$interface" metric "$metric"

@@ -7,7 +7,7 @@
  * Then come services, which the first process starts, and starts again when they end.
  */
 import type { InterfaceConfig, SystemConfig } from "../config/system.js";
-import { formatAddress, formatPrefix } from "../wire/address.js";
+import { formatAddress, formatPrefix, parseAddress } from "../wire/address.js";
 import { LEASE_SCRIPT } from "./lease-script.js";
 
 export type Step =
@@ -65,6 +65,17 @@ const CLOCK = ["makestep 1 -1", "port 0", "cmdport 0", "bindcmdaddress /", "pidf
 /** The terminal that /dev/console stands for: that one itself gives no shell control over its jobs. */
 const CONSOLE =
   'tty=/dev/$(sed "s/.* //" /sys/class/tty/console/active); exec setsid -c /bin/sh -l <"$tty" >"$tty" 2>&1';
+/**
+ * What it is given before there is a way to the server is gone, and a name that it has
+ * not found it looks up again after two minutes. The first packet finds out the server's
+ * MAC: few others may wait for that. `$0` is where to, `$1` the server, and then comes
+ * what succeeds once there is a way.
+ */
+const SYSLOG =
+  'server=$1; shift; { until "$@"; do sleep 1; done; ping -c 1 -w 10 "$server"; } >/dev/null 2>&1; exec syslogd -n -R "$0"';
+/** All lines of the board are in the kernel's log, which keeps them until somebody takes them on. */
+const KLOG = "until [ -S /dev/log ]; do sleep 1; done; exec klogd -n";
+const ANNOUNCE = 'echo $$ >"$0"; exec mdnsd -n -l err -i "$1" "$2"';
 const EXECUTABLE = 0o755;
 const PRIVATE = 0o600;
 
@@ -150,9 +161,10 @@ function interfaceStage(wanted: InterfaceConfig, { router }: SystemConfig): Stag
       const broadcast = prefix.address.family === 4 && prefix.length < 31 ? " broadcast +" : "";
       return `address replace ${formatPrefix(prefix)}${broadcast} dev ${name}`;
     }),
+    // A batch takes no -6; what says which family a route is of is its destination.
     ...gateways.map((gateway) => {
-      const family = gateway.family === 6 ? "-6 " : "";
-      return `${family}route replace default via ${formatAddress(gateway)} dev ${name}`;
+      const everywhere = gateway.family === 6 ? "::/0" : "0.0.0.0/0";
+      return `route replace ${everywhere} via ${formatAddress(gateway)} dev ${name}`;
     }),
   ];
   // A router listens to no other one, unless it is told to.
@@ -181,9 +193,10 @@ function mdnsStage({ port }: Machine): Stage {
   };
 }
 
-/** One for each interface, so that nobody is told a floating address. */
+/** One for each interface, so that nobody is told a floating address. The lease script finds it by its file. */
 function mdnsService({ name }: InterfaceConfig): Service {
-  return { name: `mdns-${name}`, argv: ["mdnsd", "-n", "-l", "err", "-i", name, MDNS], quiet: true };
+  const argv = ["sh", "-c", ANNOUNCE, `${RUN}/mdns-${name}.pid`, name, MDNS];
+  return { name: `mdns-${name}`, argv, quiet: true };
 }
 
 /** Rules first: a router that has lost its own forwards nothing. */
@@ -228,13 +241,7 @@ function servicesOf({ ntpServers, sshKeys, remoteLog, serial }: SystemConfig): S
     const servers = ntpServers.map((server) => `server ${server} iburst`);
     services.push({ name: "ntp", argv: ["chronyd", "-d", "-u", "root", ...servers, ...CLOCK] });
   }
-  if (remoteLog) {
-    const { host, port } = remoteLog;
-    const remote = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-    services.push({ name: "syslog", argv: ["syslogd", "-n", "-R", remote] });
-    // All lines of the board are in the kernel's log.
-    services.push({ name: "klog", argv: ["klogd", "-n"] });
-  }
+  if (remoteLog) services.push(...logServices(remoteLog));
   // No password opens it, and nothing is forwarded through it.
   if (sshKeys.length > 0) {
     services.push({
@@ -246,6 +253,15 @@ function servicesOf({ ntpServers, sshKeys, remoteLog, serial }: SystemConfig): S
     services.push({ name: "console", argv: ["sh", "-c", CONSOLE] });
   }
   return services;
+}
+
+function logServices({ host, port }: NonNullable<SystemConfig["remoteLog"]>): readonly Service[] {
+  const remote = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  const look = parseAddress(host) ? ["ip", "route", "get", host] : ["nslookup", host];
+  return [
+    { name: "syslog", argv: ["sh", "-c", SYSLOG, remote, host, ...look] },
+    { name: "klog", argv: ["sh", "-c", KLOG] },
+  ];
 }
 
 const makePipes: Step = { run: ["mkfifo", "-m", "600", `${RUN}/${PAYLOADS}`, `${RUN}/${PROGRESS}`] };

@@ -179,10 +179,10 @@ export function noCables(): string | false {
 }
 
 /** A port of the lab's switch. Without power at its other end it has no carrier, as a real one. */
-export async function cableOf(lab: Lab, name: string): Promise<Cable> {
+export async function cableOf(lab: Lab, name: string, lan: 0 | 1 = 0): Promise<Cable> {
   assert.equal(noCables(), false);
-  const device = `${name}0`;
-  await lab.switch.ip(`tuntap add ${device} mode tap`, `link set ${device} master switch0 up`);
+  const device = `${name}${lan}`;
+  await lab.switch.ip(`tuntap add ${device} mode tap`, `link set ${device} master switch${lan} up`);
   return { device, door: lab.switch.door(["--net"]), visitor: lab.client.namespace.door(["--net"]) };
 }
 

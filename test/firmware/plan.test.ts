@@ -59,6 +59,9 @@ const IP = "run /sbin/ip -force -batch -";
 const udhcpc = (name: string, hostname: string) =>
   `service dhcp-${name}: udhcpc -f -i ${name} -s /run/carpio/lease.sh -x hostname:${hostname} -t 4 -A 5`;
 
+const toServer =
+  'sh -c server=$1; shift; { until "$@"; do sleep 1; done; ping -c 1 -w 10 "$server"; } >/dev/null 2>&1; exec syslogd -n -R "$0"';
+
 const rows: readonly {
   why: string;
   toml: string;
@@ -82,7 +85,9 @@ const rows: readonly {
     why: "an empty file: the board can be asked for by its name",
     toml: "",
     what: "mdns-eth0",
-    is: ["service mdns-eth0: mdnsd -n -l err -i eth0 /run/carpio/mdns"],
+    is: [
+      'service mdns-eth0: sh -c echo $$ >"$0"; exec mdnsd -n -l err -i "$1" "$2" /run/carpio/mdns-eth0.pid eth0 /run/carpio/mdns',
+    ],
   },
   {
     why: "who looks for pages in the network finds the board's",
@@ -130,8 +135,8 @@ const rows: readonly {
       "link set dev eth0 up",
       "address replace 192.0.2.2/24 broadcast + dev eth0",
       "address replace 2001:db8::2/64 dev eth0",
-      "route replace default via 192.0.2.254 dev eth0",
-      "-6 route replace default via fe80::1 dev eth0",
+      "route replace 0.0.0.0/0 via 192.0.2.254 dev eth0",
+      "route replace ::/0 via fe80::1 dev eth0",
     ],
   },
   {
@@ -241,10 +246,22 @@ const rows: readonly {
     ],
   },
   {
-    why: "a log elsewhere",
+    why: "a log elsewhere, once there is a way",
     toml: '[log]\nremote = "2001:db8::9"\n',
     what: "syslog",
-    is: ["service syslog: syslogd -n -R [2001:db8::9]:514"],
+    is: [`service syslog: ${toServer} [2001:db8::9]:514 2001:db8::9 ip route get 2001:db8::9`],
+  },
+  {
+    why: "a log elsewhere, once its name is found",
+    toml: '[log]\nremote = "log.example:5514"\n',
+    what: "syslog",
+    is: [`service syslog: ${toServer} log.example:5514 log.example nslookup log.example`],
+  },
+  {
+    why: "nothing of the kernel's log is said before somebody is there to carry it",
+    toml: '[log]\nremote = "2001:db8::9"\n',
+    what: "klog",
+    is: ["service klog: sh -c until [ -S /dev/log ]; do sleep 1; done; exec klogd -n"],
   },
   {
     why: "a key for SSH opens it to nobody else",

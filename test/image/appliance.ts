@@ -23,6 +23,8 @@ export interface ApplianceOptions {
   readonly cable?: Cable;
   /** A file for all that is written to the card of a `virt`, in order: write-log.ts reads it. */
   readonly writeLog?: string;
+  /** For eth1 of a `virt` board. */
+  readonly secondCable?: Cable;
 }
 
 /** The number of one without neighbours; QEMU's own network has its router at .2. */
@@ -48,7 +50,7 @@ export class Appliance extends Qemu {
     const outside = cable
       ? { door: cable.visitor, host: `${addressOf(number)}:${STATUS_PORT}` }
       : { door: [], host: `127.0.0.1:${await freePort()}` };
-    const lan = cable ? `tap,ifname=${cable.device},script=no,downscript=no` : aloneAt(number, outside);
+    const lan = cable ? tapOf(cable) : aloneAt(number, outside);
     const parameters = machineOf({ ...options, number, directory, lan });
     const chip = CHIPS[options.kind];
     const appliance = new Appliance({ directory, outside, before: cable?.door ?? [], parameters, chip });
@@ -80,7 +82,7 @@ export interface MachineOptions extends ApplianceOptions {
 
 /** QEMU's parameters; the serial line is its standard input and output. */
 export function machineOf(options: MachineOptions): readonly string[] {
-  const { kind, card, number, directory, lan, writeLog } = options;
+  const { kind, card, number, directory, lan, writeLog, secondCable } = options;
   const { kernel, initramfs, line } = startOf(card);
   const file = (name: string) => takeFile(card, name, directory);
   const started = ["-kernel", file(kernel), "-initrd", file(initramfs)];
@@ -92,6 +94,8 @@ export function machineOf(options: MachineOptions): readonly string[] {
         ...["-blockdev", JSON.stringify(driveOf(card, writeLog)), "-device", VIRTIO_CARD],
         ...["-device", "i6300esb", "-action", "watchdog=reset"],
         ...[...netdev, "-device", `virtio-net-pci,${network},romfile=`],
+        ...(secondCable ? ["-netdev", `${tapOf(secondCable)},id=second`] : []),
+        ...(secondCable ? ["-device", "virtio-net-pci,netdev=second,romfile="] : []),
       ]
     : [
         ...[...PI_MACHINE, ...started, "-append", `${line} ${PI_NEEDS}`, "-dtb", file(PI_TREE)],
@@ -105,6 +109,10 @@ function driveOf(card: string, writeLog: string | undefined) {
   if (writeLog === undefined) return { driver: "raw", ...named };
   writeFileSync(writeLog, "");
   return { driver: "blklogwrites", ...named, log: { driver: "file", filename: writeLog } };
+}
+
+function tapOf({ device }: Cable): string {
+  return `tap,ifname=${device},script=no,downscript=no`;
 }
 
 /** QEMU answers its DHCP, with this one address. */

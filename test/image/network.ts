@@ -9,12 +9,18 @@ import { CONTROL } from "../lab/boards.js";
 import { Lab } from "../lab/lab.js";
 import { addressOf, macOf } from "./appliance.js";
 
-const ROUTER = "router";
+export const ROUTER = "router";
 /** For whoever has no number: an address that no test asks for. */
 const STRANGERS = { from: 200, to: 210 } as const;
 
-export async function openNetwork(numbers: readonly number[]): Promise<Lab> {
-  const lab = await Lab.open({ boards: [CONTROL, ROUTER] });
+/** `more` are lines of udhcpd's. */
+export async function openNetwork(
+  numbers: readonly number[],
+  lans: 1 | 2 = 1,
+  more: readonly string[] = [],
+): Promise<Lab> {
+  const lab = await Lab.open({ boards: [CONTROL, ROUTER], lans });
+  const known = numbers.map((number) => `static_lease ${macOf(number)} ${addressOf(number)}`);
   const router = lab.host(ROUTER);
   const leases = join(router.directory, "leases");
   mkdirSync(leases);
@@ -28,7 +34,8 @@ export async function openNetwork(numbers: readonly number[]): Promise<Lab> {
     `pidfile ${join(leases, "pid")}`,
     "opt subnet 255.255.255.0",
     "opt lease 864000",
-    ...numbers.map((number) => `static_lease ${macOf(number)} ${addressOf(number)}`),
+    ...known,
+    ...more,
   ];
   writeFileSync(settings, `${lines.join("\n")}\n`);
   router.spawn(["busybox", "udhcpd", "-f", settings]);

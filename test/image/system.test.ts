@@ -1,0 +1,267 @@
+/**
+ * The running system of a board, from outside, and by SSH where something can be
+ * seen only from inside: all that its carpio.toml asks for is there, and nothing
+ * else. Then it panics, finds a broken file and comes back, and is switched off
+ * by its button. A second board has a card as it comes out of the box.
+ */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { statusOf, untilStatus, waitForFace } from "../emulated/board.js";
+import { cableOf } from "../emulated/story.js";
+import { ask } from "../lab/asking.js";
+import { CONTROL } from "../lab/boards.js";
+import { type Child, now } from "../lab/child.js";
+import type { Host } from "../lab/host.js";
+import type { Lab } from "../lab/lab.js";
+import { becomeLabRoot } from "../lab/namespace.js";
+import { type Daemon, ucarp } from "../lab/peers.js";
+import { Appliance, addressOf } from "./appliance.js";
+import { copyCard, imageOf, putText, readText, showNotices } from "./card.js";
+import { openNetwork, ROUTER } from "./network.js";
+import {
+  AHEAD_SECONDS,
+  filesOf,
+  furnish,
+  GUESTS,
+  INSIDE,
+  NUMBER,
+  nodeProgram,
+  OUTSIDE,
+  openSurroundings,
+  PORTS,
+  TELLER,
+  TOKEN,
+  WAIT_MS,
+} from "./surroundings.js";
+
+await becomeLabRoot();
+
+const FRESH_NUMBER = 32;
+const PAGE = 8080;
+const SSH = 22;
+const MDNS = 5353;
+/** As the kernel gives them out. */
+const EPHEMERAL = 32_768;
+/** A line of /proc/net/udp, and its own port. */
+const UNCONNECTED = /^ *\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:0000 /gm;
+/** Bits of a set of capabilities. */
+const [NET_ADMIN, NET_RAW, NONE] = [1 << 12, 1 << 13, 0];
+/** Longer than the five seconds that switch a board off. */
+const HOLD_MS = 6_000;
+
+describe("a board that is asked for everything", { timeout: 900_000 }, () => {
+  let lab: Lab;
+  let provider: Child;
+  let peer: Daemon;
+  let board: Appliance;
+  let card: string;
+  let key: string;
+
+  /** Who has the key gets an answer. A board with another host key than before is refused. */
+  const ssh = (command: string, ...options: readonly string[]) => [
+    ...["ssh", "-F", "/dev/null", "-i", key, "-o", "BatchMode=yes", "-o", "ConnectTimeout=60"],
+    ...["-o", "StrictHostKeyChecking=accept-new", "-o", `UserKnownHostsFile=${key}.hosts`],
+    ...[...options, `root@${OUTSIDE.address}`, command],
+  ];
+  const inBoard = (command: string) => lab.client.run(ssh(command));
+
+  before(async () => {
+    lab = await openSurroundings();
+    provider = await furnish(lab);
+    peer = ucarp(lab.host(ROUTER), { advskew: 200, preempt: true });
+    key = join(lab.directory, "key");
+    await lab.client.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key]);
+    const publicKey = (await lab.client.run(["cat", `${key}.pub`])).trim();
+    card = copyCard(imageOf("virt"), join(lab.directory, "gate.img"));
+    for (const [name, text] of Object.entries(filesOf(publicKey))) putText(card, name, text);
+    showNotices(card);
+    const [cable, secondCable] = [await cableOf(lab, "gate"), await cableOf(lab, "gate", 1)];
+    board = await Appliance.powerOn({ kind: "virt", card, number: NUMBER, cable, secondCable });
+    await waitForFace(board, "master");
+  });
+  after(async () => {
+    await board?.close();
+    await lab?.close();
+  });
+
+  test("nothing is wrong", async () => {
+    assert.deepEqual((await statusOf(board))?.faults, []);
+  });
+
+  test("it has its addresses, by DHCP and without, and those of a VLAN, which leave with its tag", async () => {
+    const shown = JSON.parse(await inBoard("ip -json address")) as readonly Device[];
+    const outside = [`${OUTSIDE.address}/24`, `${OUTSIDE.address6}/64`];
+    assert.deepEqual(heldBy(shown, "eth0"), { mtu: 1480, addresses: outside });
+    const inside = [`${INSIDE.address}/24`, `${INSIDE.address6}/64`];
+    assert.deepEqual(heldBy(shown, "eth1"), { mtu: 1500, addresses: inside });
+    assert.deepEqual(heldBy(shown, "guests"), { mtu: 1500, addresses: [`${GUESTS.address}/24`] });
+    const tagged = `vlan ${GUESTS.vlan} and ip proto 112`;
+    await lab.switch.run(["timeout", "60", "tcpdump", "-n", "-c", "1", "-i", PORTS.inside, tagged]);
+    const ways = await inBoard("ip route; ip -6 route");
+    for (const gateway of [OUTSIDE.router, OUTSIDE.router6])
+      assert.match(ways, new RegExp(`^default via ${gateway} dev eth0`, "m"));
+    assert.equal(await inBoard("hostname"), "gate\n");
+  });
+
+  test("its name with .local is answered with its own address, and no floating one", async () => {
+    assert.deepEqual(await localAddresses(lab.client, "gate.local"), [OUTSIDE.address]);
+  });
+
+  test("its clock is that of a server, which it has found by name", async () => {
+    const wanted = () => Date.now() / 1000 + AHEAD_SECONDS;
+    await provider.waitForLine(/^time /, WAIT_MS);
+    const deadlineAt = now() + WAIT_MS;
+    for (let off = Infinity; Math.abs(off) > 60; off = Number(await inBoard("date +%s")) - wanted())
+      assert.ok(now() < deadlineAt, `the clock is off by ${off} s`);
+  });
+
+  test("another computer gets all its lines, from the kernel's first on", async () => {
+    for (const line of [/Booting Linux/, /carpio: the base begins/, /-> master/])
+      await provider.waitForLine(new RegExp(`^log .*${line.source}`), WAIT_MS);
+  });
+
+  test("GET /log has lines of kernel, supervisor and daemon, for whoever has the token", async () => {
+    const url = `http://${OUTSIDE.address}:${PAGE}/log`;
+    const { status, body } = await ask(lab.client, { url, headers: { authorization: `Bearer ${TOKEN}` } });
+    assert.equal(status, 200);
+    for (const line of [/Booting Linux/, /carpio: the system begins/, /carpio: .*-> master/])
+      assert.match(body, line);
+    for (const headers of [{}, { authorization: "Bearer another" }])
+      assert.equal((await ask(lab.client, { url, headers })).status, 401);
+  });
+
+  test("packets go through it, with its shared address by NAT, and to a port that it forwards", async () => {
+    const inside = lab.host(CONTROL);
+    assert.equal(await whoAmI(inside, lab.client.address), OUTSIDE.floating);
+    for (const address of [OUTSIDE.address, OUTSIDE.floating])
+      assert.equal(await whoAmI(lab.client, address), lab.client.address);
+    await lab.client.run(["ping", "-c", "1", "-w", "20", INSIDE.host6]);
+  });
+
+  test("SSH is for whoever has the key, and asks nobody for a password", async () => {
+    const { status, stderr } = await lab.client.attempt(ssh("id", "-o", "PubkeyAuthentication=no"));
+    assert.equal(status, 255);
+    assert.match(stderr, /Permission denied \(publickey\)/);
+  });
+
+  test("nothing listens but what its file asks for, and what its rules send inside", async () => {
+    assert.deepEqual(await openPorts(lab.client, OUTSIDE.address), [SSH, TELLER, PAGE]);
+    // Above these are the ports of those who ask somebody.
+    const sockets = (await inBoard("cat /proc/net/udp /proc/net/udp6")).matchAll(UNCONNECTED);
+    const ports = [...sockets].map(([, port]) => Number(`0x${port}`)).filter((port) => port < EPHEMERAL);
+    assert.deepEqual([...new Set(ports)], [MDNS]);
+  });
+
+  test("the daemon may do two things, and no more", async () => {
+    const said = await inBoard("grep ^Cap /proc/$(cat /run/daemon.pid)/status");
+    const sets = [...said.matchAll(/^(Cap\w+):\s*(\w+)$/gm)].map(([, set, bits]) => [
+      set,
+      Number(`0x${bits}`),
+    ]);
+    const both = NET_ADMIN | NET_RAW;
+    const wanted = { CapInh: NONE, CapPrm: both, CapEff: both, CapBnd: both, CapAmb: NONE };
+    assert.deepEqual(Object.fromEntries(sets), wanted);
+  });
+
+  test("of half a gigabyte of memory 300 MB are left", async (t) => {
+    const available = /^MemAvailable: +(\d+) kB$/m.exec(await inBoard("cat /proc/meminfo"))?.[1];
+    t.diagnostic(`${available} kB`);
+    assert.ok(Number(available) >= 300 * 1024, available);
+  });
+
+  test("its card is mounted only while something is written, as now rules that are broken", async () => {
+    assert.doesNotMatch(await inBoard("cat /proc/mounts"), /vfat/);
+    const mount = "mkdir /tmp/card && mount -t vfat $(cat /run/carpio/card) /tmp/card";
+    await inBoard(`${mount} && echo 'table ip gate {' >/tmp/card/nftables.conf && umount /tmp/card`);
+    assert.match(await inBoard("carpio slot"), /\ba\b/);
+    assert.doesNotMatch(await inBoard("cat /proc/mounts"), /vfat/);
+  });
+
+  test("a panic of the kernel starts it again", async () => {
+    await inBoard("(sleep 1; echo c >/proc/sysrq-trigger) >/dev/null 2>&1 </dev/null &");
+    await board.until(() => board.lines.filter((line) => /carpio: the system begins/.test(line)).length, {
+      holds: (starts) => starts === 2,
+      what: "another start",
+    });
+  });
+
+  test("rules that are broken are told of everywhere, and nothing is forwarded; it serves all the same", async () => {
+    const isTold = /nftables\.conf:\d+/;
+    const { panel, diagnosis } = await untilStatus(
+      board,
+      "a master that knows what is wrong",
+      (it) => it.role === "master" && it.faults.some((fault) => isTold.test(fault)),
+    );
+    assert.equal(panel.face, "fault");
+    assert.match(diagnosis.broken?.says ?? "", isTold);
+    assert.match(await page(lab.client, OUTSIDE.address), isTold);
+    assert.match(await inBoard("dmesg"), isTold);
+    assert.equal(await inBoard("cd /proc/sys/net && cat ipv4/ip_forward ipv6/conf/all/forwarding"), "0\n0\n");
+    assert.match(readText(card, "carpio-errors.txt"), isTold);
+  });
+
+  test("five seconds at its button: another one serves, then the power goes", async () => {
+    await peer.enters("backup", WAIT_MS);
+    const pressedAt = now();
+    await board.press(HOLD_MS);
+    await board.until(() => board.hasPower, { holds: (has) => !has, what: "the power to go" });
+    const goneAt = board.moments[board.lines.findIndex((line) => /Power down/.test(line))] ?? 0;
+    const { at } = await peer.enters("master", WAIT_MS, pressedAt);
+    assert.ok(at < goneAt, `taken over ${at - goneAt} ms after the end`);
+  });
+});
+
+test("a board whose card nobody has edited has DHCP and a name, says what to write, and is deaf to all else", {
+  timeout: 600_000,
+}, async () => {
+  await using lab = await openNetwork([FRESH_NUMBER]);
+  const card = copyCard(imageOf("virt"), join(lab.directory, "fresh.img"));
+  const cable = await cableOf(lab, "fresh");
+  await using board = await Appliance.powerOn({ kind: "virt", card, number: FRESH_NUMBER, cable });
+  const { name } = await waitForFace(board, "starting");
+  const address = addressOf(FRESH_NUMBER);
+  assert.equal(name, "carpio-0220");
+  assert.deepEqual(await localAddresses(lab.client, `${name}.local`), [address]);
+  assert.match(await page(lab.client, address, `${name}.local`), /carpio\.toml/);
+  assert.deepEqual(await openPorts(lab.client, address), [PAGE]);
+});
+
+/** As `ip -json address` prints it. */
+interface Device {
+  readonly ifname: string;
+  readonly mtu: number;
+  readonly addr_info: readonly {
+    readonly local: string;
+    readonly prefixlen: number;
+    readonly scope: string;
+  }[];
+}
+
+function heldBy(devices: readonly Device[], name: string) {
+  const { mtu, addr_info: all = [] } = devices.find(({ ifname }) => ifname === name) ?? {};
+  const addresses = all.filter(({ scope }) => scope === "global");
+  return { mtu, addresses: addresses.map(({ local, prefixlen }) => `${local}/${prefixlen}`) };
+}
+
+/** Everybody answers whose name that is. */
+async function localAddresses(host: Host, name: string): Promise<readonly string[]> {
+  return JSON.parse(await host.run(nodeProgram("local-name", name, "A", host.address)));
+}
+
+async function openPorts(host: Host, address: string): Promise<readonly number[]> {
+  return JSON.parse(await host.run(nodeProgram("ports", address)));
+}
+
+/** By which address somebody is known at another one. */
+async function whoAmI(host: Host, address: string): Promise<string> {
+  return (await host.run(["busybox", "nc", "-w", "20", address, String(TELLER)])).trim();
+}
+
+/** As a browser gets it. */
+async function page(host: Host, address: string, name = address): Promise<string> {
+  const headers = { accept: "text/html", host: `${name}:${PAGE}` };
+  const { status, body } = await ask(host, { url: `http://${address}:${PAGE}/`, headers });
+  assert.equal(status, 200, body);
+  return body;
+}
