@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { setPriority } from "node:os";
 import { basename } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import {
   type Config,
@@ -47,6 +48,7 @@ const USAGE = 64;
 const BAD_CONFIG = 78;
 /** Whoever is asked to end while it starts may finish its start for so long. */
 const START_MS = 1_500;
+const LOOK_MS = 20;
 /** The nicest a process can be to itself: advertisements are worth more than anything else on the board. */
 const FIRST_IN_LINE = -20;
 
@@ -60,10 +62,11 @@ const EXIT_CODES: ReadonlyMap<Snapshot["role"], number> = new Map([
 
 const usage = `usage: carpio COMMAND [OPTIONS]
 
-  run [--config FILE] [--debug TOPIC,...] [--tolerant]
+  run [--config FILE] [--debug TOPIC,...] [--tolerant] [--after FILE]
                                             the daemon, in the foreground; SIGTERM hands over and
                                             leaves, SIGHUP reads the configuration again. Tolerant, it
-                                            runs without groups when the file is bad, and its status says why
+                                            runs without groups when the file is bad, and its status says why.
+                                            It gets ready, and touches nothing until --after's FILE is there
   check [--config FILE]                     everything that is wrong with a configuration
   status [HOST[:PORT]] [--json|--watch] [--exit-code]
                                             how a board stands: this one, or another
@@ -91,6 +94,8 @@ interface Options {
   readonly config: string;
   /** Runs also without a good configuration, so that the board's own lamps and page say what is wrong. */
   readonly tolerant: boolean;
+  /** Says by being there that the daemon may begin: on a board, that its network is set up. */
+  readonly after: string | undefined;
   readonly topics: ReadonlySet<Topic>;
 }
 
@@ -122,7 +127,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   return typeof options === "string" ? refuse(`${name}: ${options}`) : command(options);
 }
 
-async function run({ config: path, topics, tolerant }: Options): Promise<number> {
+async function run({ config: path, topics, tolerant, after }: Options): Promise<number> {
+  if (after !== undefined) await untilThere(after);
   const { config, wrong } = tolerant ? loadWhatThereIs(path) : { config: load(path), wrong: undefined };
   if (!config) return BAD_CONFIG;
 
@@ -170,6 +176,11 @@ async function run({ config: path, topics, tolerant }: Options): Promise<number>
   }
   await daemon.stop("shutting down");
   return DONE;
+}
+
+/** Nobody says when: whoever makes the file is a shell. Until then nothing is opened, and a signal ends us. */
+async function untilThere(file: string): Promise<void> {
+  while (!existsSync(file)) await sleep(LOOK_MS);
 }
 
 /** The other boards serve before the power goes. */
@@ -421,13 +432,14 @@ function readOptions(args: readonly string[]): Options | string {
         config: { type: "string" },
         debug: { type: "string", default: "" },
         tolerant: { type: "boolean", default: false },
+        after: { type: "string" },
       },
     });
     const topics = values.debug.split(",").filter((topic) => topic !== "");
     const unknown = topics.find((topic) => !TOPICS.some((known) => known === topic));
     if (unknown) return `--debug: found ${unknown}, wanted some of ${TOPICS.join(", ")}`;
-    const { tolerant } = values;
-    return { config: values.config ?? defaultConfigPath(), tolerant, topics: new Set(topics as Topic[]) };
+    const { config = defaultConfigPath(), tolerant, after } = values;
+    return { config, tolerant, after, topics: new Set(topics as Topic[]) };
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }

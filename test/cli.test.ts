@@ -11,6 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, type TestContext, test } from "node:test";
+import { runCommand } from "../src/cli.js";
 
 const MAIN = join(import.meta.dirname, "../src/main.js");
 const GOOD_GROUP =
@@ -24,6 +25,20 @@ after(() => rmSync(folder, { recursive: true }));
 
 function carpio(...args: readonly string[]): { status: number | null; stdout: string; stderr: string } {
   return spawnSync(process.execPath, [MAIN, ...args], { encoding: "utf8", cwd: folder });
+}
+
+/** What somebody says on standard error, here and not in a process of its own. */
+async function inThisProcess(act: () => Promise<void>): Promise<string> {
+  const { write } = process.stderr;
+  let said = "";
+  process.stderr.write = (text: string | Uint8Array) => {
+    said += text;
+    return true;
+  };
+  await act().finally(() => {
+    process.stderr.write = write;
+  });
+  return said;
 }
 
 function write(text: string): string {
@@ -101,6 +116,18 @@ for (const command of ["check", "run", "release", "decode"]) {
     assert.doesNotMatch(stderr, /secret/);
   });
 }
+
+test("run --after FILE does nothing until that file is there, and reads its configuration then", async () => {
+  const [config, begun] = [join(folder, "late.toml"), join(folder, "begun")];
+  const errors = await inThisProcess(async () => {
+    // Without the wait, it would have found no such file when this returns.
+    const ended = runCommand(["run", "--after", begun, "--config", config]);
+    writeFileSync(config, `${GOOD_GROUP}volume = 11\n`);
+    writeFileSync(begun, "");
+    assert.equal(await ended, 78);
+  });
+  assert.match(errors, /late\.toml:6: carp\[0\]\.volume: /);
+});
 
 test("a file that is not there is named, with status 78", () => {
   const { status, stderr } = carpio("check", "--config", join(folder, "nosuch.toml"));

@@ -25,7 +25,8 @@ const LINES: { readonly [S in Exclude<Step, "daemon" | "status">]: RegExp } = {
   system: /carpio: the system begins/,
   decision: /carpio: carp 7 on \S+: init -> /,
 };
-const STAMP = /^\[ *(\d+\.\d+)\]/;
+/** Before it, at times, comes a byte that a UART says when it is switched on. */
+const STAMP = /^\ufffd?\[ *(\d+\.\d+)\]/;
 const INTERFACES: { readonly [K in Kind]: string } = { virt: "eth0", raspberrypi: "usb0" };
 
 export async function measureBoot(kind: Kind): Promise<Timeline> {

@@ -11,14 +11,17 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   readlinkSync,
   renameSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fetchNode, nodes } from "../addons.mjs";
 import { fetchInputs, root, run } from "./inputs.mjs";
+import { dropLanguages } from "./languages.mjs";
 
 /** What every board runs. A program comes to lie where its package has it, and is found by its path. */
 export const essential = ["usr/bin/busybox", "usr/bin/dash", "usr/bin/setpriv", "usr/bin/ip", "usr/sbin/nft"];
@@ -51,8 +54,9 @@ export function installPrograms(target, programs, say) {
     };
     const node = join(target, "usr/bin/node");
     mkdirSync(dirname(node), { recursive: true });
-    copyFileSync(fetchNodeProgram(say), node);
-    chmodSync(node, 0o755);
+    const program = readFileSync(fetchNodeProgram(say));
+    dropLanguages(program);
+    writeFileSync(node, program, { mode: 0o755 });
 
     const waiting = [node, take(loader), ...programs.map(take)];
     const known = new Set([basename(loader)]);

@@ -65,9 +65,9 @@ export function packArchive(folder, file) {
   });
 }
 
-/** A squashfs; `folder` is settled. Blocks of 256 KiB: larger ones pack little better, and are read whole. */
+/** A squashfs; `folder` is settled. Blocks of 64 KiB: larger ones pack little better, and are unpacked whole for one page. */
 export function packSquashfs(folder, file) {
-  const packing = ["-comp", "zstd", "-Xcompression-level", level.zstd, "-b", "256K"];
+  const packing = ["-comp", "zstd", "-Xcompression-level", level.zstd, "-b", "64K"];
   const forgetting = ["-all-root", "-mkfs-time", "0", "-all-time", "0", "-no-xattrs"];
   const quiet = ["-noappend", "-no-progress", "-quiet"];
   // It refuses to be told the time twice.
