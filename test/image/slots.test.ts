@@ -73,7 +73,7 @@ describe("a slot that cannot be run", { timeout: 1_800_000 }, () => {
     );
     for (let tries = 1; tries < TRIES; tries++) {
       await using board = await Appliance.powerOn({ kind: "virt", card });
-      await board.untilLine(/the daemon ended with status 9/, ANSWER_MS);
+      await board.untilLine(/: daemon ended with status 9/, ANSWER_MS);
     }
     // The last one is left to itself: the board gives up waiting, and starts again.
     await using board = await Appliance.powerOn({ kind: "virt", card });
