@@ -56,7 +56,18 @@ async function emulate(args: readonly string[]): Promise<number | NodeJS.Signals
     return complain(error instanceof Error ? error.message : String(error), 1);
   } finally {
     over.abort();
-    for (const close of closers.reverse()) await close();
+    await closeAll(closers.reverse());
+  }
+}
+
+/** Each, one after the other, also when one of them fails. */
+async function closeAll(closers: readonly Closer[]): Promise<void> {
+  for (const close of closers) {
+    try {
+      await close();
+    } catch (error) {
+      console.error(`scripts/emulate: ${error instanceof Error ? error.message : error}`);
+    }
   }
 }
 

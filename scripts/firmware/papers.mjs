@@ -92,7 +92,8 @@ function npmPackages() {
     }));
   const { headers, sha512 } = nodes.at(-1);
   const [name, version] = headers.split("@");
-  const all = [{ name, version, license: "MIT", integrity: sha512 }, ...inside];
+  const comment = "On the card without ICU's data for languages other than English.";
+  const all = [{ name, version, license: "MIT", integrity: sha512, comment }, ...inside];
   return all.map((each) => ({
     name: each.name,
     SPDXID: `SPDXRef-npm-${each.name.replace(/[^A-Za-z0-9.-]/g, "-")}`,
@@ -105,6 +106,7 @@ function npmPackages() {
     licenseConcluded: "NOASSERTION",
     licenseDeclared: each.license ?? "NOASSERTION",
     copyrightText: "NOASSERTION",
+    ...(each.comment && { comment: each.comment }),
     externalRefs: [
       {
         referenceCategory: "PACKAGE-MANAGER",

@@ -23,6 +23,8 @@ import { fetchNode, nodes } from "../addons.mjs";
 import { fetchInputs, root, run } from "./inputs.mjs";
 import { dropLanguages } from "./languages.mjs";
 
+/** There are some 4,200 of them; a Node that has them under other names has none that we know. */
+const FEWEST_LANGUAGE_FILES = 3000;
 /** What every board runs. A program comes to lie where its package has it, and is found by its path. */
 export const essential = ["usr/bin/busybox", "usr/bin/dash", "usr/bin/setpriv", "usr/bin/ip", "usr/sbin/nft"];
 const libraries = "usr/lib/aarch64-linux-gnu";
@@ -55,7 +57,11 @@ export function installPrograms(target, programs, say) {
     const node = join(target, "usr/bin/node");
     mkdirSync(dirname(node), { recursive: true });
     const program = readFileSync(fetchNodeProgram(say));
-    dropLanguages(program);
+    const dropped = dropLanguages(program);
+    if (dropped < FEWEST_LANGUAGE_FILES)
+      throw new Error(
+        `Node: found ${dropped} files of other languages in it, wanted at least ${FEWEST_LANGUAGE_FILES}`,
+      );
     writeFileSync(node, program, { mode: 0o755 });
 
     const waiting = [node, take(loader), ...programs.map(take)];

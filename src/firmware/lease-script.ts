@@ -21,13 +21,19 @@ tell() {
   mv "$run/resolv.new" "$run/resolv.conf"
 }
 
+# Its number may be another's by now.
+tell_mdns() {
+  pid=$(cat "$run/mdns-$interface.pid" 2>/dev/null) || return 0
+  [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != mdnsd ] || kill -HUP "$pid"
+}
+
 case "$1" in
   bound | renew)
     before=$(cat "$lease" 2>/dev/null)
     [ "$before" = "$ip/$mask" ] || forget
     /sbin/ip address replace "$ip/$mask" broadcast + dev "$interface"
     echo "$ip/$mask" >"$lease"
-    [ "$before" = "$ip/$mask" ] || kill -HUP "$(cat "$run/mdns-$interface.pid" 2>/dev/null)" 2>/dev/null
+    [ "$before" = "$ip/$mask" ] || tell_mdns
     metric=$(cat "/sys/class/net/$interface/ifindex")
     for gateway in $router; do
       /sbin/ip route replace default via "$gateway" dev "$interface" metric "$metric"

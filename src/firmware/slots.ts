@@ -66,10 +66,11 @@ export async function proveRunning({ running, record }: Card): Promise<SlotName>
   return running;
 }
 
-/** The running one has failed: it is not tried again. Throws a sentence when the other one is no better. */
+/** The running one has failed: it is not tried again. Throws a sentence when it has proven itself before, or the other one is no better. */
 export async function giveUpRunning({ running, record }: Card): Promise<SlotName> {
   if (running === undefined) throw new Error("no slot runs here");
   const before = await record.read();
+  if (before[running] === "good") throw new Error(`slot ${running} has proven itself: it stays`);
   const other = otherSlot(running);
   if (before[other] !== "good")
     throw new Error(`slot ${other} has not proven itself either: ${running} stays`);

@@ -181,11 +181,14 @@ test("a slot that runs proves itself, once", async () => {
   assert.deepEqual(readFileSync(join(folder, "slots-a")), before);
 });
 
-test("a slot that has failed is given up at once, but not for one that is no better", async () => {
+test("a slot that has failed is given up at once, but not when it had proven itself, or for one that is no better", async () => {
   const { folder, runtime, card } = await newCard();
-  await assert.rejects(giveUpRunning(card), /slot b has not proven itself either: a stays/);
-  await update(card, inPieces(payload("2")), trust);
+  await assert.rejects(giveUpRunning(card), /slot a has proven itself: it stays/);
   const record = openRecord(folder);
+  await record.write({ next: "a", tries: 1, a: "new", b: "new" });
+  await assert.rejects(giveUpRunning(card), /slot b has not proven itself either: a stays/);
+  await record.write({ next: "a", tries: 0, a: "good", b: "new" });
+  await update(card, inPieces(payload("2")), trust);
   await record.write(begin(await record.read()));
   writeFileSync(join(runtime, "slot"), "b");
   assert.equal(await orderSlot("bad", findCard(folder, runtime)), "slot b is given up\n");

@@ -12,6 +12,8 @@ const root = join(import.meta.dirname, "../../..");
 const KINDS: readonly Kind[] = ["virt", "raspberrypi"];
 /** A name alone may be a word of a program; a key has a body. */
 const KEY = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\r\n]+[A-Za-z0-9+/=\r\n]{64}/;
+/** They test themselves when they begin, with keys that everybody has. */
+const SELF_TESTED = /\/libgnutls\.so\.\d+$/;
 const SECRET_NAMES = /(^|\/)(id_[a-z0-9]+|.*\.(pem|key|p12)|shadow|authorized_keys|\.npmrc|\.netrc|token)$/;
 /** A builder who is far away, in a folder with another name. */
 const ELSEWHERE = { TZ: "Pacific/Kiritimati", LC_ALL: "C", UMASK: "077" } as const;
@@ -40,7 +42,7 @@ for (const kind of KINDS) {
         );
         for (const file of files) {
           const text = readFileSync(file, "latin1");
-          assert.doesNotMatch(text, KEY, file);
+          assert.ok(SELF_TESTED.test(file) || !KEY.test(text), `${file}: found a private key`);
           for (const trace of traces) assert.ok(!text.includes(trace), `${file}: found ${trace}`);
         }
         // One whose password is elsewhere, where SECRET_NAMES has found none.

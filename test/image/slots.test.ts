@@ -8,6 +8,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { TRIES } from "../../src/firmware/boot-record.js";
 import { untilStatus } from "../emulated/board.js";
 import { Appliance } from "./appliance.js";
 import { copyCard, imageOf, putFile, removeFile, showNotices, takeFile } from "./card.js";
@@ -15,8 +16,6 @@ import { remake } from "./slot.js";
 import { SECTOR } from "./write-log.js";
 
 const ANSWER_MS = 300_000;
-/** As board/base/init has it. */
-const TRIES = 3;
 
 describe("a slot that cannot be run", { timeout: 1_800_000 }, () => {
   let directory: string;

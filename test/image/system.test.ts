@@ -179,7 +179,8 @@ describe("a board that is asked for everything", { timeout: 900_000 }, () => {
   });
 
   test("a panic of the kernel starts it again", async () => {
-    await inBoard("(sleep 1; echo c >/proc/sysrq-trigger) >/dev/null 2>&1 </dev/null &");
+    // Nobody is left to answer.
+    inBoard("echo c >/proc/sysrq-trigger").catch(() => {});
     await board.until(() => board.lines.filter((line) => /carpio: the system begins/.test(line)).length, {
       holds: (starts) => starts === 2,
       what: "another start",
