@@ -14,11 +14,18 @@ type Check = Snapshot["diagnosis"]["checks"][number];
 
 /** More changes than this are folded away. */
 const LATEST = 8;
+const FIRST_GROUP = `[[carp]]
+vhid = 7                        # which group: 1 to 255
+interface = "eth0"
+password = "change me"
+addresses = ["192.0.2.1/24"]    # what the boards share
+advskew = 0                     # 0 on the board that is preferred, 100 on the other one`;
 const LAMPS = ["role", "maintenance", "fault"] as const;
 
 export function pageBody(shown: Snapshot, zone: Zone): Html {
   return html`${front(shown, zone)}
   ${troubles(shown)}
+  ${toWrite(shown)}
   ${boards(shown)}
   ${groups(shown, zone)}
   ${history(shown, zone)}
@@ -73,6 +80,18 @@ function reasons({ demotion, maintenance }: Snapshot): Html | undefined {
   const others = demotion.reasons.filter((reason) => !(maintenance.on && reason === "maintenance"));
   if (others.length === 0) return undefined;
   return html`<p class="quiet">Less eager to serve (advskew ${demotion.advskew}): ${others.join(", ")}.</p>`;
+}
+
+/** For a board that nobody has told anything yet. */
+function toWrite({ carp, diagnosis }: Snapshot): Html | undefined {
+  if (carp.length > 0 || diagnosis.broken) return undefined;
+  return html`<section aria-labelledby="to-write">
+    <h2 id="to-write">What to write into carpio.toml</h2>
+    <p>A group, the same on all its boards but for <code>advskew</code>. A board that starts from a card has
+      that file on the card, with an explanation of all that can stand in it; elsewhere it is
+      <code>/etc/carpio.toml</code>. Then start it again.</p>
+    <pre tabindex="0">${FIRST_GROUP}</pre>
+  </section>`;
 }
 
 /** The first broken thing in full: who repairs it may well have repaired the others. */
