@@ -2,7 +2,11 @@
  * The warm `ip`, with the real program. Asks only, so it needs no root.
  */
 import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { openIp } from "../../src/linux/ip.js";
 import { replaceIp } from "./another-ip.js";
 
@@ -88,4 +92,24 @@ test("an ip that is at work for longer than one may hang is not ended: on a busy
   const { answered, answers } = await ip.run(["rule show"]);
   assert.deepEqual([answered, answers.length > 0], [true, true]);
   assert.ok(performance.now() - startedAt > 2_500);
+});
+
+test("an ip that has carried out thousands of lines makes room for another before that is needed", async (t) => {
+  const ip = openIp();
+  const directory = mkdtempSync(join(tmpdir(), "carpio-test-"));
+  const starts = join(directory, "starts");
+  t.after(async () => {
+    await ip.close();
+    rmSync(directory, { recursive: true });
+  });
+  const real = process.env["PATH"];
+  replaceIp(t, `echo >>'${starts}'; PATH='${real}' exec ip "$@"`);
+  const batch = Array.from({ length: 500 }, () => "rule show");
+  for (let run = 1; run <= 5; run++) {
+    const { refusals, answers } = await ip.run(batch);
+    assert.deepEqual([refusals.length, answers.length >= batch.length], [0, true], `run ${run}`);
+  }
+  const deadline = performance.now() + 10_000;
+  while (readFileSync(starts, "utf8").length < 2 && performance.now() < deadline) await setImmediate();
+  assert.equal(readFileSync(starts, "utf8").length, 2);
 });
