@@ -105,25 +105,23 @@ function compiledSources() {
  * addon for. And what many a daemon never uses, and would keep in memory for good.
  */
 const lazyPackages = ["raw-socket", "onoff", "tiny-json-http"];
+/** `https` is how tiny-json-http itself asks for it. */
 const lazyBuiltins = ["https", "node:https", "node:readline"];
+const lazy = [...lazyPackages, ...lazyBuiltins];
 
 function isLazy(source, importer) {
-  return (
-    importer?.startsWith(join(root, "build/")) &&
-    (lazyPackages.includes(source) || lazyBuiltins.includes(source))
-  );
+  return lazy.includes(source) && importer?.startsWith(join(root, "build/"));
 }
 
 /** Our imports of these become a stand-in that runs the module at the first use of a name from it. */
 function lazyModules() {
-  const prefix = join(root, "lazy-");
+  const idOf = (name) => join(root, `lazy-${name}.js`);
   return {
     name: "lazy-modules",
-    resolveId: (source, importer) =>
-      isLazy(source, importer) ? `${prefix}${source.replace(":", "-")}.js` : null,
+    resolveId: (source, importer) => (isLazy(source, importer) ? idOf(source) : null),
     load(id) {
-      if (!id.startsWith(prefix)) return null;
-      const name = id.slice(prefix.length, -".js".length).replace(/^node-/, "node:");
+      const name = lazy.find((each) => id === idOf(each));
+      if (name === undefined) return null;
       return generated(`let it;
 module.exports = new Proxy({}, {
   // Whoever imports it asks this first, and it is no use of the module.
