@@ -106,7 +106,12 @@ function compiledSources() {
  */
 const lazyPackages = ["raw-socket", "onoff", "tiny-json-http"];
 /** `https` is how tiny-json-http itself asks for it. */
-const lazyBuiltins = ["https", "node:https", "node:readline"];
+const lazyBuiltins = [
+  ...["child_process", "crypto", "http", "https", "net", "readline", "vm", "zlib"].flatMap((name) => [
+    name,
+    `node:${name}`,
+  ]),
+];
 const lazy = [...lazyPackages, ...lazyBuiltins];
 
 function isLazy(source, importer) {

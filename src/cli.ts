@@ -36,6 +36,7 @@ import {
   type Shown,
   showStatus,
 } from "./operate.js";
+import { rehearse } from "./rehearsal.js";
 import { releaseLeftovers } from "./release.js";
 import type { Snapshot } from "./status/snapshot.js";
 import { postMessage } from "./status/webhook.js";
@@ -128,7 +129,10 @@ export async function runCommand(args: readonly string[]): Promise<number> {
 }
 
 async function run({ config: path, topics, tolerant, after }: Options): Promise<number> {
-  if (after !== undefined) await untilThere(after);
+  if (after !== undefined && !existsSync(after)) {
+    await rehearse(path);
+    await untilThere(after);
+  }
   const { config, wrong } = tolerant ? loadWhatThereIs(path) : { config: load(path), wrong: undefined };
   if (!config) return BAD_CONFIG;
 
@@ -178,7 +182,7 @@ async function run({ config: path, topics, tolerant, after }: Options): Promise<
   return DONE;
 }
 
-/** Nobody says when: whoever makes the file is a shell. Until then nothing is opened, and a signal ends us. */
+/** Nobody says when: whoever makes the file is a shell. Until then a signal ends us. */
 async function untilThere(file: string): Promise<void> {
   while (!existsSync(file)) await sleep(LOOK_MS);
 }

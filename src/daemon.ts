@@ -335,7 +335,9 @@ export async function startDaemon(
   async function clearAway(): Promise<void> {
     const leftover = readLeftover();
     if (leftover.guardPid) await Promise.all([waitForGuard(leftover.guardPid), unloadPrefilter()]);
-    await ip.run([`link delete group ${LINK_GROUP}`]);
+    // Most often there are none, and a refusal would cost us this `ip`.
+    const { answered, answers } = await ip.run([`address show group ${LINK_GROUP}`]);
+    if (!answered || answers.some(readDevice)) await ip.run([`link delete group ${LINK_GROUP}`]);
     restoreSettings(leftover.changed ?? {});
   }
 

@@ -133,12 +133,15 @@ export function createInterfaces({ ip, groups, onPacket, tune }: InterfacesOptio
   };
 
   const open = (name: string): Parent => {
+    let seen = false;
     const parent = createParent({
       name,
       ip,
       onPacket: (packet) => onPacket(name, packet),
       async onState(state, replaced) {
-        if (replaced) ip.forget();
+        // What is there for the first time has no older number that could be remembered.
+        if (replaced && seen) ip.forget();
+        seen ||= state !== undefined;
         if (state && replaced) tune(name);
         await connectAll(name);
       },

@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, type TestContext, test } from "node:test";
 import { runCommand } from "../src/cli.js";
+import { rehearse } from "../src/rehearsal.js";
 
 const MAIN = join(import.meta.dirname, "../src/main.js");
 const GOOD_GROUP =
@@ -127,6 +128,10 @@ test("run --after FILE does nothing until that file is there, and reads its conf
     assert.equal(await ended, 78);
   });
   assert.match(errors, /late\.toml:6: carp\[0\]\.volume: /);
+});
+
+test("what run --after does meanwhile needs no configuration, no right and no addon", async () => {
+  assert.equal(await inThisProcess(() => rehearse(join(folder, "nosuch.toml"))), "");
 });
 
 test("a file that is not there is named, with status 78", () => {

@@ -26,11 +26,10 @@ const asked = [
 /** Fills a folder and packs it; `modules` is the board's table of that name. */
 export function makeBase({ folder, file, kernel, modules, seconds }, say) {
   say("the base: busybox and modules");
-  const first = [...modules.first, ...common.first];
   // The board's own first: its network takes a while to come up, and what follows does not wait for it.
   const later = [...modules.later, ...common.later];
   for (const name of ["usr/bin", "usr/lib", "etc"]) mkdirSync(join(folder, name), { recursive: true });
-  installModules(kernel, [...first, ...later, ...asked], join(folder, "usr"));
+  installModules(kernel, [...modules.first, ...common.first, ...later, ...asked], join(folder, "usr"));
   symlinkSync("usr/lib", join(folder, "lib"));
   const busybox = fetchInputs("userland", say).find(({ name }) => name === "busybox-static");
   const unpacked = `${folder}.busybox`;
@@ -40,7 +39,8 @@ export function makeBase({ folder, file, kernel, modules, seconds }, say) {
   cpSync(join(root, "board/base/record"), join(folder, "usr/bin/record"));
   mkdirSync(join(folder, "usr/lib/carpio"));
   cpSync(join(root, "board/base/slots"), join(folder, "usr/lib/carpio/slots"));
-  writeFileSync(join(folder, "etc/modules"), moduleOrder(kernel, first));
+  writeFileSync(join(folder, "etc/modules"), moduleOrder(kernel, modules.first));
+  writeFileSync(join(folder, "etc/modules-common"), moduleOrder(kernel, common.first));
   writeFileSync(join(folder, "usr/lib/modules/wanted"), moduleOrder(kernel, later));
   settle(folder, seconds);
   packArchive(folder, file);

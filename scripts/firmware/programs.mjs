@@ -27,7 +27,7 @@ import { dropLanguages } from "./languages.mjs";
 const FEWEST_LANGUAGE_FILES = 3000;
 /** What every board runs. A program comes to lie where its package has it, and is found by its path. */
 export const essential = ["usr/bin/busybox", "usr/bin/dash", "usr/bin/setpriv", "usr/bin/ip", "usr/sbin/nft"];
-const libraries = "usr/lib/aarch64-linux-gnu";
+export const libraries = "usr/lib/aarch64-linux-gnu";
 const loader = "usr/lib/ld-linux-aarch64.so.1";
 /** What Debian's own packages expect of a root file system, and leave to its installer. */
 const merged = ["bin", "sbin", "lib"];
@@ -102,7 +102,7 @@ export function copyrightOf(name, folder) {
 }
 
 /** The names of the libraries a program is linked to; a static one has none. */
-function neededBy(file) {
+export function neededBy(file) {
   const said = run("aarch64-linux-gnu-readelf", ["-d", file]);
   return [...said.matchAll(/\(NEEDED\).*\[(.+)\]/g)].map(([, name]) => name);
 }

@@ -40,6 +40,8 @@ const DEADLINE_MS = 2_000;
 /** So often one that is at work is given as long again: it waits for the processor, and another would as well. */
 const MORE_TIMES = 14;
 const SHOWN_CHARACTERS = 80;
+/** Said of a name that is unknown to `ip` and to the kernel: then it remembers no wrong number for it. */
+const UNKNOWN = /^(Device "[^"]+" does not exist\.|Cannot find device "[^"]+")$/;
 /**
  * With each address that it sets, iproute2 loses 4 kB (seen with 6.1): a day of one group would
  * be 350 MB. One that has carried out so many lines makes room for another.
@@ -108,7 +110,7 @@ export function openIp({ moreTimes = MORE_TIMES } = {}): Ip {
       }
       if (closed) return unanswered(commands, "too late");
       const outcome = await enqueue(child(), commands);
-      if (outcome.refusals.length > 0) forget();
+      if (outcome.refusals.some(({ said }) => !UNKNOWN.test(said))) forget();
       else if (current && current.batches.length === 0 && current.lines > MOST_LINES) replace();
       return outcome;
     },

@@ -14,29 +14,36 @@ import type { View } from "./view.js";
 const style = trusted(carriedPage.style);
 const script = trusted(carriedPage.script);
 
-/** No handler in an attribute, no address but this one, and nobody's frame, where a click may be meant for something else. */
-const POLICY = [
-  "default-src 'none'",
-  `style-src '${digest(style)}'`,
-  `script-src '${digest(script)}'`,
-  "connect-src 'self'",
-  "img-src data:",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join("; ");
-
-const headers = {
-  "content-security-policy": POLICY,
-  "referrer-policy": "no-referrer",
-  "x-frame-options": "DENY",
-};
+/**
+ * No handler in an attribute, no address but this one, and nobody's frame, where a click may be meant for
+ * something else. Made for the first who asks: cryptography takes long to load, and not every command needs it.
+ */
+const policy = once(() =>
+  [
+    "default-src 'none'",
+    `style-src '${digest(style)}'`,
+    `script-src '${digest(script)}'`,
+    "connect-src 'self'",
+    "img-src data:",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join("; "),
+);
 
 export function page(view: Pick<View, "text">, { headers: asked }: Pick<Asked, "headers">): Answer {
   const answer = wantsPage(asked.accept)
-    ? { status: 200, type: "text/html; charset=utf-8", body: view.text(renderPage), headers }
+    ? { status: 200, type: "text/html; charset=utf-8", body: view.text(renderPage), headers: guarded() }
     : json(view.text(jsonLine));
   return { ...answer, headers: { ...answer.headers, vary: "accept" } };
+}
+
+function guarded(): Answer["headers"] {
+  return {
+    "content-security-policy": policy(),
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+  };
 }
 
 /** Only who names HTML wants it: a browser does, and `*` is what programs say. */
@@ -95,6 +102,11 @@ const dialog: Html = html`<dialog id="ask" aria-labelledby="ask-title" aria-desc
       <button type="button" id="ask-no">Cancel</button></p>
   </form>
 </dialog>`;
+
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
+}
 
 function digest({ text }: Html): string {
   return `sha256-${createHash("sha256").update(text).digest("base64")}`;

@@ -12,6 +12,8 @@ const root = join(import.meta.dirname, "../../..");
 const KINDS: readonly Kind[] = ["virt", "raspberrypi"];
 /** A name alone may be a word of a program; a key has a body. */
 const KEY = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\r\n]+[A-Za-z0-9+/=\r\n]{64}/;
+/** As board/base/init reads them. */
+const AHEAD_BLOCK = 64 << 10;
 /** They test themselves when they begin, with keys that everybody has. */
 const SELF_TESTED = /\/libgnutls\.so\.\d+$/;
 const SECRET_NAMES = /(^|\/)(id_[a-z0-9]+|.*\.(pem|key|p12)|shadow|authorized_keys|\.npmrc|\.netrc|token)$/;
@@ -48,6 +50,26 @@ for (const kind of KINDS) {
         // One whose password is elsewhere, where SECRET_NAMES has found none.
         const users = readFileSync(join(directory, "slot-a.sqf.d/etc/passwd"), "utf8");
         assert.equal(users, "root:x:0:0:root:/root:/bin/sh\n");
+      } finally {
+        rmSync(directory, { recursive: true });
+      }
+    });
+
+    test("what a start reads ahead is there, and so much of it", () => {
+      const directory = mkdtempSync(join(tmpdir(), "carpio-contents-"));
+      try {
+        const slot = takeFile(imageOf(kind), "slot-a.sqf", directory);
+        const listed = execFileSync("unsquashfs", ["-ll", slot], { encoding: "utf8" });
+        const sizes = [...listed.matchAll(/ (\d+) \S+ \S+ squashfs-root\/(\S+)$/gm)];
+        const sizeOf = new Map(sizes.map(([, size, file]) => [file, Number(size)]));
+        const list = execFileSync("unsquashfs", ["-cat", slot, "usr/lib/carpio/first"], { encoding: "utf8" });
+        const lines = list.trimEnd().split("\n");
+        for (const line of lines) {
+          const [file, skip = 0, count = 0] = line.split(" ");
+          const end = (Number(skip) + Number(count)) * AHEAD_BLOCK;
+          assert.ok((sizeOf.get(file) ?? 0) > end, `${line}: it has ${sizeOf.get(file)} bytes`);
+        }
+        assert.match(lines.at(-1) ?? "", /^usr\/bin\/node \d+ [1-9]\d*$/);
       } finally {
         rmSync(directory, { recursive: true });
       }

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { openIp } from "../../src/linux/ip.js";
 import { replaceIp } from "./another-ip.js";
@@ -95,21 +95,43 @@ test("an ip that is at work for longer than one may hang is not ended: on a busy
 });
 
 test("an ip that has carried out thousands of lines makes room for another before that is needed", async (t) => {
-  const ip = openIp();
-  const directory = mkdtempSync(join(tmpdir(), "carpio-test-"));
-  const starts = join(directory, "starts");
-  t.after(async () => {
-    await ip.close();
-    rmSync(directory, { recursive: true });
-  });
-  const real = process.env["PATH"];
-  replaceIp(t, `echo >>'${starts}'; PATH='${real}' exec ip "$@"`);
+  const { ip, starts } = countedIp(t);
   const batch = Array.from({ length: 500 }, () => "rule show");
   for (let run = 1; run <= 5; run++) {
     const { refusals, answers } = await ip.run(batch);
     assert.deepEqual([refusals.length, answers.length >= batch.length], [0, true], `run ${run}`);
   }
   const deadline = performance.now() + 10_000;
-  while (readFileSync(starts, "utf8").length < 2 && performance.now() < deadline) await setImmediate();
-  assert.equal(readFileSync(starts, "utf8").length, 2);
+  while (starts() < 2 && performance.now() < deadline) await setImmediate();
+  assert.equal(starts(), 2);
 });
+
+// biome-ignore format: one refusal a line
+const refused: { command: string; because: string; starts: number }[] = [
+  { command: "address show dev nosuch0", because: "nobody knows a device of that name", starts: 1 },
+  { command: "link delete dev nosuch0", because: "nobody knows a device of that name", starts: 1 },
+  { command: "link delete group 1128354385", because: "the kernel may mean a device that ip has remembered", starts: 2 },
+  { command: "nonsense", because: "whatever it may mean", starts: 2 },
+];
+for (const { command, because, starts: wanted } of refused) {
+  test(`${command} is refused, because ${because}: ${wanted === 1 ? "the same ip stays" : "another ip starts"}`, async (t) => {
+    const { ip, starts } = countedIp(t);
+    assert.equal((await ip.run([command])).refusals.length, 1);
+    await ip.run(["rule show"]);
+    assert.equal(starts(), wanted);
+  });
+}
+
+/** Says as well how often an `ip` was started. */
+function countedIp(t: TestContext) {
+  const ip = openIp();
+  const directory = mkdtempSync(join(tmpdir(), "carpio-test-"));
+  const log = join(directory, "starts");
+  t.after(async () => {
+    await ip.close();
+    rmSync(directory, { recursive: true });
+  });
+  const real = process.env["PATH"];
+  replaceIp(t, `echo >>'${log}'; PATH='${real}' exec ip "$@"`);
+  return { ip, starts: () => readFileSync(log, "utf8").length };
+}
