@@ -22,6 +22,7 @@ import { findCard } from "./firmware/card.js";
 import { problemsOfStart, setUp } from "./firmware/setup.js";
 import { orderSlot, readSlotOrder, runUpdate } from "./firmware/slot-commands.js";
 import { JSON_VARIABLE, TRY_AGAIN, URL_VARIABLE } from "./hooks.js";
+import { openIp } from "./linux/ip.js";
 import { listenTo } from "./linux/listen.js";
 import { runShell } from "./linux/power.js";
 import { createLog, TOPICS, type Topic } from "./log.js";
@@ -129,12 +130,16 @@ export async function runCommand(args: readonly string[]): Promise<number> {
 }
 
 async function run({ config: path, topics, tolerant, after }: Options): Promise<number> {
+  const ip = openIp();
   if (after !== undefined && !existsSync(after)) {
-    await rehearse(path);
+    await rehearse(path, ip);
     await untilThere(after);
   }
   const { config, wrong } = tolerant ? loadWhatThereIs(path) : { config: load(path), wrong: undefined };
-  if (!config) return BAD_CONFIG;
+  if (!config) {
+    await ip.close();
+    return BAD_CONFIG;
+  }
 
   const log = createLog((text) => process.stderr.write(text), topics);
   try {
@@ -148,7 +153,7 @@ async function run({ config: path, topics, tolerant, after }: Options): Promise<
     if (current.panel.powerOff) signals.add("power-off");
     else log.warn("the button was held, and panel.power_off is empty: the board stays on");
   };
-  const started = startDaemon(config, log, { onPowerOff, wrong }).catch((error: unknown) => {
+  const started = startDaemon(config, log, { ip, onPowerOff, wrong }).catch((error: unknown) => {
     process.stderr.write(`carpio: ${error instanceof Error ? error.message : error}\n`);
     return undefined;
   });

@@ -26,7 +26,7 @@ import { type CarpDevice, deviceName, guardCommands, LINK_GROUP, readDevice } fr
 import { openSender } from "./linux/carp-socket.js";
 import { openGuard, waitForGuard } from "./linux/guard.js";
 import { createHolder } from "./linux/holder.js";
-import { openIp } from "./linux/ip.js";
+import { type Ip, openIp } from "./linux/ip.js";
 import { readKernelLog } from "./linux/kernel-log.js";
 import { type LinkEvent, watchLinks } from "./linux/link.js";
 import { createPrefilter, unloadPrefilter } from "./linux/prefilter.js";
@@ -77,6 +77,8 @@ const eventsWhileHolding: readonly LinkEvent["what"][] = ["up", "address"];
 const eventsWhileIdle: readonly LinkEvent["what"][] = ["down", "address-gone"];
 
 export interface Surroundings {
+  /** Ours from here on: it is closed when the daemon stops. */
+  readonly ip: Ip;
   /** Somebody held the button: stop it, and turn the power off. */
   readonly onPowerOff: () => void;
   /** Why this is not the configuration that was asked for. */
@@ -87,14 +89,13 @@ export interface Surroundings {
 export async function startDaemon(
   initial: Config,
   log: Log,
-  { onPowerOff, wrong }: Surroundings,
+  { ip, onPowerOff, wrong }: Surroundings,
 ): Promise<Daemon> {
   const lock = await takeLock();
   if ("heldBy" in lock) throw new Error(`carpio is running here already, as ${lock.heldBy}`);
 
   const startedAt = performance.now();
   const clock = createClock();
-  const ip = openIp();
   const cleared = clearAway();
   // It waits for `ip` to start, and nobody depends on us yet.
   tidyMemory();
@@ -254,10 +255,11 @@ export async function startDaemon(
   /** Everything around the groups that are there now. */
   async function arrange({ atStart }: { readonly atStart: boolean }): Promise<void> {
     guard.protect(guardCommands([...groups].map(protectedDevice)));
-    const filtered = refilter();
     // At first there are no older rules that could keep anything from a group.
-    if (!atStart) await filtered;
-    await interfaces.arrange();
+    if (!atStart) await refilter();
+    const arranged = interfaces.arrange();
+    if (atStart) refilter();
+    await arranged;
   }
 
   // ---- What the kernel does ------------------------------------------------

@@ -1,24 +1,22 @@
 /**
  * A start for nothing, while others still set up the network: what is done for the
  * first time takes an interpreter long, and a small board a second. Nothing is changed,
- * and what is wrong is said by the start itself.
+ * and what is wrong is said by the start itself, which finds its `ip` warm.
  */
 import { createHmac } from "node:crypto";
 import { createServer } from "node:http";
 import { Gpio } from "onoff";
 import { AddressFamily } from "raw-socket";
 import { readConfig } from "./config.js";
-import { openIp } from "./linux/ip.js";
+import type { Ip } from "./linux/ip.js";
 import { tidyMemory } from "./memory.js";
 
-export async function rehearse(path: string): Promise<void> {
+export async function rehearse(path: string, ip: Ip): Promise<void> {
   readConfig(path);
   createServer().close();
   createHmac("sha1", path).digest();
   for (const load of [() => AddressFamily.IPv4, () => Gpio.accessible]) attempt(load);
-  const ip = openIp();
   await ip.run(["address show dev lo"]);
-  await ip.close();
   tidyMemory();
 }
 

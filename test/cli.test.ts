@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, type TestContext, test } from "node:test";
 import { runCommand } from "../src/cli.js";
+import { openIp } from "../src/linux/ip.js";
 import { rehearse } from "../src/rehearsal.js";
 
 const MAIN = join(import.meta.dirname, "../src/main.js");
@@ -131,7 +132,10 @@ test("run --after FILE does nothing until that file is there, and reads its conf
 });
 
 test("what run --after does meanwhile needs no configuration, no right and no addon", async () => {
-  assert.equal(await inThisProcess(() => rehearse(join(folder, "nosuch.toml"))), "");
+  const ip = openIp();
+  const errors = await inThisProcess(() => rehearse(join(folder, "nosuch.toml"), ip));
+  await ip.close();
+  assert.equal(errors, "");
 });
 
 test("a file that is not there is named, with status 78", () => {
