@@ -25,6 +25,7 @@ const NAMES: readonly Name[] = ["left", "right"];
 const NUMBERS = { left: 11, right: 12 } as const;
 const SHARED = "192.0.2.1";
 const INTERFACES: { readonly [K in Kind]: string } = { virt: "eth0", raspberrypi: "usb0" };
+const SIGNAL_MS = 100;
 /** Short enough for a wink of 50 ms to be seen now and then. */
 const FRAME_MS = 40;
 /** As long as the longest pattern, a wink every two seconds. */
@@ -53,7 +54,9 @@ async function emulate(args: readonly string[]): Promise<number | NodeJS.Signals
     const quit = opening.then((stage) => (hasTerminal() ? live(stage, closers) : tell(stage)));
     return await Promise.race([signal, quit.then(() => 0)]);
   } catch (error) {
-    return complain(error instanceof Error ? error.message : String(error), 1);
+    // Ctrl-C ends a program that we have called as well, and that may be heard of first.
+    const heard = await Promise.race([signal, sleep(SIGNAL_MS)]);
+    return heard ?? complain(error instanceof Error ? error.message : String(error), 1);
   } finally {
     over.abort();
     await closeAll(closers.reverse());

@@ -4,11 +4,16 @@
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { type Row, width } from "../scripts/demonstration/ink.js";
 import type { Name, Sight } from "../scripts/emulation/board.js";
 import { draw, describe as inOneLine, type Picture } from "../scripts/emulation/picture.js";
+import { openQtest } from "./emulated/monitor.js";
 
 const DARK = { role: false, maintenance: false, fault: false };
 
@@ -74,6 +79,18 @@ test("without a terminal, a lamp that was lit and dark of late blinks", () => {
   const lit = { role: true, maintenance: true, fault: false };
   const said = inOneLine(board("left", { lamps: lit }), [lit, { ...lit, role: false }]);
   assert.equal(said, "no answer yet; green blinks, amber is lit");
+});
+
+test("whoever asks a machine that is gone is not left waiting, and the picture goes on", async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "carpio-test-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, "qtest");
+  const machine = createServer((socket) => socket.once("data", () => socket.destroy())).listen(path);
+  await once(machine, "listening");
+  t.after(() => machine.close());
+  const qtest = await openQtest(path);
+  assert.equal(await qtest.ask("asked of it as it goes"), "gone");
+  assert.equal(await qtest.ask("asked of it afterwards"), "gone");
 });
 
 const refused: readonly { args: readonly string[]; says: RegExp }[] = [

@@ -67,6 +67,8 @@ export class Board {
   async plugIn(): Promise<void> {
     if (this.#qemu?.hasPower) return;
     await this.#qemu?.close();
+    // What it said last, if it has switched itself off.
+    this.#status = undefined;
     const { kind, number, netdev, port } = this.#place;
     const directory = mkdtempSync(join(this.#directory, "power-"));
     const parameters = machineOf({ kind, card: this.#card, number, directory, lan: netdev });

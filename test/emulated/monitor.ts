@@ -39,6 +39,8 @@ function converse(socket: Socket, isAnswer: (line: string) => boolean): Dialogue
   return {
     ask: (line) =>
       new Promise((resolve) => {
+        // Nobody would answer any more.
+        if (socket.destroyed) return resolve("gone");
         waiting.push(resolve);
         socket.write(`${line}\n`);
       }),
