@@ -2,42 +2,31 @@
  * The demo from end to end: the story, the keys on a terminal, and that nothing
  * stays behind in whatever way it ends. The picture is drawn in test/demo.test.ts.
  *
- * It runs on a computer of its own: a namespace of the lab where nothing else
- * runs, with a memory file system for temporary files. Whatever is there
- * afterwards, the demo has left; and it goes with us, however we end. Needs root
- * or unprivileged user namespaces; runs for two minutes.
+ * It runs on a computer of its own. Needs root or unprivileged user namespaces;
+ * runs for two minutes.
  */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
-import { type Child, childrenOf } from "./child.js";
-import { becomeLabRoot, Namespace } from "./namespace.js";
+import { Computer, TEMPORARY } from "./computer.js";
+import { becomeLabRoot } from "./namespace.js";
 
 await becomeLabRoot();
 
 const DEMO = join(import.meta.dirname, "../../scripts/demo.js");
-/** Where no clone and no Node is hidden by it. */
-const TEMPORARY = "/dev/shm";
 const WAIT_MS = 40_000;
 const TEST_MS = 180_000;
 
-let computer: Namespace;
-let untouched: WhatIsThere;
+let computer: Computer;
 beforeEach(async () => {
-  computer = await Namespace.open("computer");
-  await computer.run(["mount", "-t", "tmpfs", "tmpfs", TEMPORARY]);
-  untouched = whatIsThere();
+  computer = await Computer.open(WAIT_MS);
 });
 afterEach(() => computer.close());
 
 // ---- The story -------------------------------------------------------------
 
 test("without a terminal the story is played, and goes as it should", { timeout: TEST_MS }, async () => {
-  const story = start([process.execPath, DEMO]);
+  const story = computer.start([process.execPath, DEMO]);
   const { status } = await story.silent;
   const told = story.text("stdout");
   assert.equal(status, 0, told + story.text("stderr"));
@@ -58,13 +47,13 @@ test("without a terminal the story is played, and goes as it should", { timeout:
   ]) {
     assert.match(told, line);
   }
-  await nothingStays();
+  await computer.nothingStays();
 });
 
 test("a story that goes otherwise says what was wanted, and ends with status 1", {
   timeout: TEST_MS,
 }, async () => {
-  const story = start([process.execPath, DEMO, "--script"]);
+  const story = computer.start([process.execPath, DEMO, "--script"]);
   await story.waitForLine(/right +carpio starts/, WAIT_MS);
   await loseSomeEchoes("right");
   const { status } = await story.silent;
@@ -72,7 +61,7 @@ test("a story that goes otherwise says what was wanted, and ends with status 1",
   assert.equal(status, 1, told + story.text("stderr"));
   assert.match(told, /^ *[\d.]+ {2}WRONG: [\d,]+ packets? lost; wanted: none$/m);
   assert.match(told, /^\d+ expectations? FAILED\.$/m);
-  await nothingStays();
+  await computer.nothingStays();
 });
 
 const signals = [
@@ -83,20 +72,20 @@ const signals = [
 
 for (const { signal, when, after } of signals) {
   test(`the story dies of ${signal} while ${when}: nothing stays`, { timeout: TEST_MS }, async () => {
-    const story = start([process.execPath, DEMO, "--script"]);
+    const story = computer.start([process.execPath, DEMO, "--script"]);
     await story.waitForLine(after, WAIT_MS);
     await story.kill(signal);
     const { status, signal: died } = await story.ended;
     assert.deepEqual([status, died], [null, signal]);
-    await nothingStays();
+    await computer.nothingStays();
   });
 }
 
 test("a reader of the story that goes away: nothing stays", { timeout: TEST_MS }, async () => {
-  const told = start(["sh", "-c", `"${process.execPath}" "${DEMO}" --script | head -n 8`]);
+  const told = computer.start(["sh", "-c", `"${process.execPath}" "${DEMO}" --script | head -n 8`]);
   await told.silent;
   assert.match(told.text("stdout"), /^(.*\n){7}.*carpio starts\n$/);
-  await nothingStays();
+  await computer.nothingStays();
 });
 
 // ---- On a terminal ---------------------------------------------------------
@@ -104,7 +93,7 @@ test("a reader of the story that goes away: nothing stays", { timeout: TEST_MS }
 test("keys press the button, kill, cut and bring back, and the picture shows it", {
   timeout: TEST_MS,
 }, async () => {
-  const terminal = openTerminal([process.execPath, DEMO]);
+  const terminal = computer.openTerminal([process.execPath, DEMO]);
   await terminal.shows(/1 left.*192\.0\.2\.2.*2 right.*192\.0\.2\.3/);
   await terminal.shows(/MASTER.*BACKUP/);
   await terminal.shows(/answered by left/);
@@ -150,13 +139,13 @@ test("keys press the button, kill, cut and bring back, and the picture shows it"
   terminal.press("q");
   await terminal.ends(0);
   assert.match(terminal.raw(), /␛\[\?25h␛\[\?1049l.*packets? lost.*are gone\./s);
-  await nothingStays();
+  await computer.nothingStays();
 });
 
 test("a key holds the button: the lamps change, the board hands over and is off until it is brought back", {
   timeout: TEST_MS,
 }, async () => {
-  const terminal = openTerminal([process.execPath, DEMO]);
+  const terminal = computer.openTerminal([process.execPath, DEMO]);
   await terminal.shows(/answered by left/);
   terminal.press("h");
   await terminal.shows(/its button is held/);
@@ -171,7 +160,7 @@ test("a key holds the button: the lamps change, the board hands over and is off 
   await terminal.shows(/┃ serving .*│ alive, standing by /);
   terminal.press("q");
   await terminal.ends(0);
-  await nothingStays();
+  await computer.nothingStays();
 });
 
 /** On one line of the screen, whose every line begins with an H. */
@@ -182,13 +171,13 @@ const COLOUR = /␛\[[\d;]*3\dm/;
 
 test("a picture in colours, and with NO_COLOR without them", { timeout: TEST_MS }, async () => {
   for (const env of [{}, { NO_COLOR: "1" }]) {
-    const terminal = openTerminal([process.execPath, DEMO], env);
+    const terminal = computer.openTerminal([process.execPath, DEMO], env);
     await terminal.shows(/BACKUP/);
     assert.equal(COLOUR.test(terminal.raw()), !("NO_COLOR" in env), terminal.raw());
     terminal.press("q");
     await terminal.ends(0);
   }
-  await nothingStays();
+  await computer.nothingStays();
 });
 
 const moments = [
@@ -201,7 +190,7 @@ const moments = [
 
 for (const { when, command, shows } of moments) {
   test(`Ctrl-C ${when}: nothing stays, and the terminal is as it was`, { timeout: TEST_MS }, async () => {
-    const terminal = openTerminal([process.execPath, ...command]);
+    const terminal = computer.openTerminal([process.execPath, ...command]);
     await terminal.shows(shows);
     terminal.press("\x03");
     await terminal.ends(130);
@@ -209,15 +198,15 @@ for (const { when, command, shows } of moments) {
     assert.equal(raw.includes("␛[?1049h"), raw.includes("␛[?1049l"));
     assert.match(raw, / icanon .* echo /s);
     if (command.length > 1) assert.ok(!raw.includes("␛"), "the story is plain text");
-    await nothingStays();
+    await computer.nothingStays();
   });
 }
 
 test("a terminal that is closed: nothing stays", { timeout: TEST_MS }, async () => {
-  const terminal = openTerminal([process.execPath, DEMO]);
+  const terminal = computer.openTerminal([process.execPath, DEMO]);
   await terminal.shows(/BACKUP/);
   terminal.close();
-  await nothingStays();
+  await computer.nothingStays();
 });
 
 // ---- Sabotage --------------------------------------------------------------
@@ -228,145 +217,16 @@ async function loseSomeEchoes(board: string): Promise<void> {
     command.startsWith(process.execPath) &&
     command.includes(` run --config ${TEMPORARY}/`) &&
     command.includes(`/${board}/`);
-  const daemon = (): string | undefined => [...processes()].find(([, command]) => isDaemon(command))?.[0];
-  await until(
+  const daemon = (): string | undefined =>
+    [...computer.processes()].find(([, command]) => isDaemon(command))?.[0];
+  await computer.until(
     () => daemon() !== undefined,
-    () => `no daemon of ${board} among\n${[...processes().values()].join("\n")}`,
+    () => `no daemon of ${board} among\n${[...computer.processes().values()].join("\n")}`,
   );
   const rule = "type filter hook input priority 0; icmp type echo-request limit rate 20/second drop;";
-  await computer.run(
+  await computer.namespace.run(
     ["nsenter", `--target=${daemon()}`, "--net", "nft", "-f", "-"],
     {},
     `table ip sabotage {\nchain sabotage { ${rule} }\n}\n`,
   );
-}
-
-// ---- What is on the computer -----------------------------------------------
-
-interface WhatIsThere {
-  readonly processes: readonly string[];
-  readonly interfaces: readonly string[];
-  readonly mounts: string;
-  readonly files: readonly string[];
-}
-
-/** A network namespace lives as long as a process or a mount keeps it. */
-function whatIsThere(): WhatIsThere {
-  return {
-    processes: [...processes().values()],
-    interfaces: readdirSync(path("/sys/class/net")),
-    mounts: readFileSync(`/proc/${computer.pid}/mountinfo`, "utf8"),
-    files: [TEMPORARY, "/run"].flatMap((folder) =>
-      readdirSync(path(folder), { recursive: true, encoding: "utf8" }).map((file) => join(folder, file)),
-    ),
-  };
-}
-
-async function nothingStays(): Promise<void> {
-  await until(
-    () => processes().size === 1,
-    () => `still running:\n${[...processes().values()].join("\n")}`,
-  );
-  assert.deepEqual(whatIsThere(), untouched);
-}
-
-/** Commands by their process, as the computer counts them: the first holds the namespace. */
-function processes(): ReadonlyMap<string, string> {
-  const found = new Map<string, string>();
-  for (const pid of readdirSync(path("/proc")).filter((name) => /^\d+$/.test(name))) {
-    try {
-      found.set(pid, readFileSync(path(`/proc/${pid}/cmdline`), "utf8").replaceAll("\0", " "));
-    } catch {
-      // gone since
-    }
-  }
-  return found;
-}
-
-/** How we reach a file of the computer. */
-function path(file: string): string {
-  return `/proc/${computer.pid}/root${file}`;
-}
-
-function start(command: readonly string[]): Child {
-  return computer.spawn(command, { TMPDIR: TEMPORARY });
-}
-
-// ---- A terminal ------------------------------------------------------------
-
-interface TestTerminal {
-  press(keys: string): void;
-  /** Waits until the screen shows it; a line of the screen is a line of the text. */
-  shows(pattern: RegExp): Promise<void>;
-  /** Waits until it has been written, however short it was to be seen. */
-  writes(pattern: RegExp): Promise<void>;
-  /** All that was written, with ␛ for an escape. */
-  raw(): string;
-  /** Waits for the end of the command and compares its exit status. Its terminal's settings stand at the end of `raw` then. */
-  ends(wanted: number): Promise<void>;
-  close(): void;
-}
-
-/** A command on a terminal of 80 x 24. `script` makes the terminal, and passes on what we type. */
-function openTerminal(command: readonly string[], more: NodeJS.ProcessEnv = {}): TestTerminal {
-  const quoted = command.map((word) => `'${word}'`).join(" ");
-  // From when it has said so, a Ctrl-C meets the command and not the shell between two commands.
-  const begin = `sh -c 'echo begins; exec "$@"' sh ${quoted}`;
-  const line = `stty rows 24 cols 80; trap : INT; ${begin}; status=$?; stty -a; exit $status`;
-  const [nsenter = "", ...door] = computer.door();
-  // A person's terminal: where CI is set, Node takes it for one that only keeps a log, and uses no colours.
-  const person = { TERM: "xterm-256color", NO_COLOR: undefined, CI: undefined };
-  const env = { ...process.env, TMPDIR: TEMPORARY, ...person, ...more };
-  const script = spawn(nsenter, [...door, "script", "-qec", line, "/dev/null"], {
-    env,
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  const closed = once(script, "close");
-  let text = "";
-  script.stdout.setEncoding("utf8").on("data", (part: string) => {
-    text += part.replaceAll("\x1b", "␛");
-  });
-  return {
-    press: (keys) => void script.stdin.write(keys),
-    shows: (pattern) =>
-      until(
-        () => pattern.test(screen(text)),
-        () => `wanted ${pattern} on:\n${screen(text)}`,
-      ),
-    writes: (pattern) =>
-      until(
-        () => pattern.test(text),
-        () => `wanted ${pattern}, and last of all came:\n${text.slice(-2000)}`,
-      ),
-    raw: () => text,
-    async ends(wanted) {
-      const [status] = await closed;
-      assert.equal(status, wanted, text.slice(-2000));
-    },
-    close() {
-      for (const pid of childrenOf(script.pid ?? 0)) process.kill(pid, "SIGKILL");
-    },
-  };
-}
-
-/** What is on the screen after all of that: text, `CSI row;column H` and `CSI 2J` are all that the demo writes. */
-function screen(raw: string): string {
-  if (!raw.includes("␛")) return raw;
-  const lines: string[] = [];
-  let row = 0;
-  for (const [, parameters = "", final, text] of raw.matchAll(/␛\[([?\d;]*)([A-Za-z])|([^␛]+)/g)) {
-    if (final === "J") lines.length = 0;
-    if (final === "H") {
-      row = Number(parameters.split(";")[0]);
-      lines[row] = "";
-    }
-    if (text !== undefined) lines[row] = (lines[row] ?? "") + text;
-  }
-  return lines.join("\n");
-}
-
-async function until(condition: () => boolean, complaint: () => string): Promise<void> {
-  for (const deadline = performance.now() + WAIT_MS; !condition(); await sleep(50)) {
-    assert.ok(performance.now() < deadline, complaint());
-  }
 }
