@@ -34,6 +34,8 @@ interface Target {
   readonly shown: string;
   /** What somebody types to go on. */
   readonly word: string;
+  /** There is nothing on it that could be lost. */
+  readonly isNew: boolean;
 }
 
 process.exit(await flash(process.argv.slice(2)));
@@ -88,7 +90,8 @@ function readOptions(args: readonly string[]): Options | string {
     if (device === undefined) return "found no DEVICE, wanted one such as /dev/sdb";
     if (extra !== undefined) return `found ${extra} after DEVICE and IMAGE, wanted nothing`;
     const image = named ?? USUAL_IMAGES.find((path) => existsSync(path));
-    if (image === undefined) return `found neither IMAGE nor ${USUAL_IMAGES[0]}; scripts/image makes it`;
+    if (image === undefined)
+      return `found neither IMAGE nor ${USUAL_IMAGES[0]}, which \`scripts/image raspberrypi\` makes`;
     if (!/\.img(\.zst)?$/.test(image)) return `IMAGE: found ${image}, wanted a .img or a .img.zst`;
     const { config, yes, "fixed-disc": fixedDisc } = values;
     return { device, image, config, yes, fixedDisc };
@@ -113,28 +116,30 @@ function findTarget({ device: path, fixedDisc }: Options, { bytes }: Measure): T
     const disc = askLsblk(path);
     if (!disc) return `lsblk knows no ${path}`;
     const why = refusal(disc, { imageBytes: bytes, fixedDisc });
-    return why ?? { path, isDevice: true, shown: describeDisc(disc), word: disc.name };
+    return why ?? { path, isDevice: true, shown: describeDisc(disc), word: disc.name, isNew: false };
   }
   if (path.startsWith("/dev/"))
     return `${path}: ${found ? "no disc" : "there is no such device"}; lsblk shows all`;
   if (found && !found.isFile()) return `${path}: found neither a disc nor a file`;
-  const size = found ? `a file of ${inWords(found.size)}` : "a new file";
-  return { path, isDevice: false, shown: `${path}: ${size}`, word: "yes" };
+  const shown = found ? `${path}: a file of ${inWords(found.size)}` : `${path}: a new file`;
+  return { path, isDevice: false, shown, word: "yes", isNew: !found };
 }
 
 function askLsblk(path: string): Disc | undefined {
   return readDisc(execFileSync("lsblk", [...LSBLK, path], { encoding: "utf8" }));
 }
 
-async function isAgreed({ shown, word }: Target, { yes }: Options): Promise<boolean> {
+async function isAgreed({ shown, word, isNew }: Target, { yes }: Options): Promise<boolean> {
   console.log(`\n${shown}\n`);
   if (yes) return true;
   const lines = createInterface({ input: process.stdin, output: process.stdout });
-  const closed = new Promise<string>((resolve) => lines.once("close", () => resolve("")));
-  const question = `Everything on it will be lost. Type ${word} to write to it: `;
-  const answer = await Promise.race([lines.question(question), closed]);
+  const closed = new Promise<undefined>((resolve) => lines.once("close", () => resolve(undefined)));
+  const warning = isNew ? "" : "Everything on it will be lost. ";
+  const answer = await Promise.race([lines.question(`${warning}Type ${word} to write to it: `), closed]);
+  // Nobody has ended that line.
+  if (answer === undefined) console.log();
   lines.close();
-  return answer.trim() === word;
+  return answer?.trim() === word;
 }
 
 /** On a terminal one line that grows; elsewhere a line now and then. */

@@ -209,11 +209,20 @@ describe("scripts/flash", () => {
     test(`takes ${JSON.stringify(answer)} for ${written ? "a yes" : "a no"}`, () => {
       const target = join(folder, `asked-${answer.trim()}`);
       const { status, stdout } = flash([target, image], answer);
-      assert.match(stdout, /a new file[\s\S]*Everything on it will be lost\. Type yes/);
+      assert.match(stdout, /a new file\n\nType yes to write to it: /);
       assert.equal(status, written ? 0 : 1);
       assert.equal(existsSync(target), written);
     });
   }
+
+  test("says of a file that is there that it will be lost", () => {
+    const target = join(folder, "there");
+    writeFileSync(target, "something");
+    const { status, stdout } = flash([target, image]);
+    assert.match(stdout, /a file of 9 bytes\n\nEverything on it will be lost\. Type yes/);
+    assert.equal(status, 1);
+    assert.equal(readFileSync(target, "utf8"), "something");
+  });
 });
 
 function flash(args: readonly string[], input = "") {
