@@ -29,8 +29,8 @@ export interface LampSet {
 export type End = "stopped" | "powered-off" | "replaced";
 
 const AGAIN_MS = 5_000;
-/** A line is written in microseconds; to be given one may take two seconds, where udev has to allow it. */
-const SLOW_MS = 4_000;
+/** A line is written in microseconds; to be given one takes seconds, where udev has to allow it or a start is busy. */
+const SLOW_MS = 10_000;
 /** How long the end of the program waits for lamps. */
 const LAST_MS = 1_000;
 

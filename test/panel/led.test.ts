@@ -128,7 +128,7 @@ test("a lamp that hangs is a fault, holds nobody up, and does not keep the progr
   const lamps = openLamps(threeLamps, driver, () => {});
   lamps.show({ role: on, fault: on });
   await until(() => of("fault").at(-1)?.lamp.pattern === "on", "the other lamp");
-  await until(() => lamps.faults[0] === "role lamp: has not answered for 4 s", "the fault");
+  await until(() => lamps.faults[0] === "role lamp: has not answered for 10 s", "the fault");
   await lamps.close("stopped");
 });
 
