@@ -13,6 +13,7 @@ import { describe, test } from "node:test";
 import { type Row, width } from "../scripts/demonstration/ink.js";
 import type { Name, Sight } from "../scripts/emulation/board.js";
 import { draw, describe as inOneLine, type Picture } from "../scripts/emulation/picture.js";
+import { Switch } from "../scripts/emulation/switch.js";
 import { openQtest } from "./emulated/monitor.js";
 
 const DARK = { role: false, maintenance: false, fault: false };
@@ -69,10 +70,63 @@ describe("the picture", () => {
     test(`shows ${what}`, () => assert.match(words(drawn(boards)), says));
   }
 
+  test("has the key that ends it in the smallest of terminals", () => {
+    assert.match(words(drawn([board("left"), board("right")])), / q {2}quit/);
+  });
+
   test("says nothing of the other board's console", () => {
     const boards = [board("left", { lines: ["mine"] }), board("right", { lines: ["other"] })];
     assert.doesNotMatch(words(drawn(boards)), /other/);
   });
+});
+
+describe("the switch between boards", () => {
+  const [LEFT, RIGHT, ROUTER] = [0, 1, 2];
+  const [left, right, shared] = ["525400000201", "525400000202", "00005e000107"];
+  const all = "ffffffffffff";
+  const frame = (to: string, from: string) => Buffer.from(`${to}${from}0800`, "hex");
+  const passed: readonly { what: string; heard: readonly [string, string, number][]; leavesBy: number[] }[] =
+    [
+      { what: "what is for all goes to all others", heard: [[all, left, LEFT]], leavesBy: [RIGHT, ROUTER] },
+      {
+        what: "what is for a group does too",
+        heard: [["01005e000012", left, LEFT]],
+        leavesBy: [RIGHT, ROUTER],
+      },
+      { what: "what is for nobody known does too", heard: [[right, left, LEFT]], leavesBy: [RIGHT, ROUTER] },
+      {
+        what: "what boards say to each other is not for the router",
+        heard: [
+          [all, right, RIGHT],
+          [right, left, LEFT],
+        ],
+        leavesBy: [RIGHT],
+      },
+      {
+        what: "an address that has moved is where it was heard last",
+        heard: [
+          [all, shared, LEFT],
+          [all, shared, RIGHT],
+          [shared, left, ROUTER],
+        ],
+        leavesBy: [RIGHT],
+      },
+      {
+        what: "nothing goes back to where it came from",
+        heard: [
+          [all, left, LEFT],
+          [left, right, LEFT],
+        ],
+        leavesBy: [],
+      },
+    ];
+  for (const { what, heard, leavesBy } of passed) {
+    test(what, () => {
+      const between = new Switch(3);
+      const ways = heard.map(([to, from, socket]) => between.pass(frame(to, from), socket));
+      assert.deepEqual(ways.at(-1), leavesBy);
+    });
+  }
 });
 
 test("without a terminal, a lamp that was lit and dark of late blinks", () => {

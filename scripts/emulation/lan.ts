@@ -1,21 +1,25 @@
 /**
- * The network of emulated boards, for a user without any power: a QEMU without
- * a machine is the switch, and the way out. Nothing of it can be reached from
- * another computer.
+ * The network of emulated boards, for a user without any power: a switch of our
+ * own, and as the way out a QEMU without a machine. Nothing of it can be reached
+ * from another computer.
  *
- *   ┌──────┐  ┌───────┐      ┌─────────┐
- *   │ left │  │ right │      │ browser │
- *   └─UDP──┘  └──UDP──┘      └────┬────┘      UDP and TCP of 127.0.0.1
- *   ┌──┴─────────┴───────────────TCP───┐
- *   │ hub            .2 router, DHCP   │      192.0.2.0/24
- *   └──────────────────────────────────┘
+ *   ┌──────┐  ┌───────┐         ┌─────────┐
+ *   │ left │  │ right │         │ browser │
+ *   └─UDP──┘  └──UDP──┘         └────┬────┘      UDP and TCP of 127.0.0.1
+ *   ┌──┴─────────┴──┐       ┌───────TCP───────┐
+ *   │    switch     ├──UDP──┤ .2 router, DHCP │  192.0.2.0/24
+ *   └───────────────┘       └─────────────────┘
+ *
+ * QEMU has a hub, which would show that router what boards say to each other; and
+ * the router answers whatever it sees, also for somebody else.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { createSocket } from "node:dgram";
+import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { checksum } from "../../src/wire/checksum.js";
 import { QEMU, STATUS_PORT } from "../../test/emulated/qemu.js";
+import { Switch } from "./switch.js";
 
 /** A socket of the switch, and of the board at it. */
 export interface Plug {
@@ -37,6 +41,12 @@ export interface LanOptions {
   readonly forwards: readonly Forward[];
 }
 
+/** One end of a cable is a socket of ours; the other one's port is a QEMU's. */
+interface Cable {
+  readonly ours: Socket;
+  readonly port: number;
+}
+
 const LOCAL = "127.0.0.1";
 /** QEMU opens its sockets as soon as it runs, and says nothing of it. */
 const INTRODUCTIONS = 20;
@@ -47,98 +57,96 @@ const MAC_IN_BOOTP = 28;
 
 export class Lan {
   readonly plugs: readonly Plug[];
-  readonly #process: ChildProcess;
+  readonly #router: ChildProcess;
+  readonly #cables: readonly Cable[];
 
-  private constructor(process: ChildProcess, plugs: readonly Plug[]) {
-    this.#process = process;
-    this.plugs = plugs;
+  private constructor(router: ChildProcess, cables: readonly Cable[], macs: readonly string[]) {
+    this.#router = router;
+    this.#cables = cables;
+    this.plugs = macs.map((mac, index) => ({ mac, netdev: dgram(cables[index]) }));
   }
 
   static async open({ macs, firstAddress, forwards }: LanOptions): Promise<Lan> {
-    const sockets = await Promise.all([...macs, "ours"].map(pairOfPorts));
+    const cables = await Promise.all([...macs, "router"].map(openCable));
     const forwarded = forwards.map(
       ({ port, address }) => `hostfwd=tcp:${LOCAL}:${port}-${address}:${STATUS_PORT}`,
     );
     const user = `user,id=out,ipv6=off,net=192.0.2.0/24,dhcpstart=${firstAddress}`;
     const hub = (netdev: string) => ["-netdev", `hubport,hubid=0,id=hub-${netdev},netdev=${netdev}`];
     const parameters = [
-      ...[
-        "-M",
-        "none",
-        "-nodefaults",
-        "-display",
-        "none",
-        "-netdev",
-        [user, ...forwarded].join(","),
-        ...hub("out"),
-      ],
-      ...sockets.flatMap(({ atSwitch, atBoard }, index) => [
-        ...["-netdev", `${dgram(atSwitch, atBoard)},id=port${index}`, ...hub(`port${index}`)],
-      ]),
+      ...["-M", "none", "-nodefaults", "-display", "none"],
+      ...["-netdev", [user, ...forwarded].join(","), ...hub("out")],
+      ...["-netdev", `${dgram(cables.at(-1))},id=switch`, ...hub("switch")],
     ];
-    const process = spawn("setpriv", ["--pdeathsig", "KILL", QEMU, ...parameters], {
+    const router = spawn("setpriv", ["--pdeathsig", "KILL", QEMU, ...parameters], {
       stdio: ["ignore", "ignore", "pipe"],
     });
     const said: string[] = [];
-    process.stderr?.setEncoding("utf8").on("data", (text) => said.push(text));
-    process.on("error", (error) => said.push(String(error)));
-    const plugs = macs.map((mac, index) => ({ mac, netdev: dgram(...boardsEnd(sockets[index])) }));
-    const lan = new Lan(process, plugs);
-    const ours = sockets.at(-1);
-    if (ours) await introduce(macs, ours);
-    if (process.exitCode !== null) throw new Error(`the network of the boards: ${said.join("").trim()}`);
-    return lan;
+    router.stderr?.setEncoding("utf8").on("data", (text) => said.push(text));
+    router.on("error", (error) => said.push(String(error)));
+    const lan = new Lan(router, cables, macs);
+    lan.#passFrames();
+    await lan.#introduce(macs);
+    if (router.exitCode === null) return lan;
+    await lan.close();
+    throw new Error(`the network of the boards: ${said.join("").trim()}`);
   }
 
   async close(): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
-    const gone = once(this.#process, "exit");
-    this.#process.kill("SIGKILL");
+    for (const { ours } of this.#cables) ours.close();
+    if (this.#router.exitCode !== null || this.#router.signalCode !== null) return;
+    const gone = once(this.#router, "exit");
+    this.#router.kill("SIGKILL");
     await gone;
   }
-}
 
-interface Ports {
-  readonly atSwitch: number;
-  readonly atBoard: number;
-}
-
-/** Both are held until both are known, or they might be one. */
-async function pairOfPorts(): Promise<Ports> {
-  const sockets = [createSocket("udp4").bind(0, LOCAL), createSocket("udp4").bind(0, LOCAL)] as const;
-  await Promise.all(sockets.map((socket) => once(socket, "listening")));
-  const [atSwitch, atBoard] = [sockets[0].address().port, sockets[1].address().port];
-  for (const socket of sockets) socket.close();
-  return { atSwitch, atBoard };
-}
-
-function boardsEnd(ports: Ports | undefined): [number, number] {
-  return [ports?.atBoard ?? 0, ports?.atSwitch ?? 0];
-}
-
-function dgram(local: number, remote: number): string {
-  const end = (name: string, port: number) => `${name}.type=inet,${name}.host=${LOCAL},${name}.port=${port}`;
-  return `dgram,${end("local", local)},${end("remote", remote)}`;
-}
-
-/**
- * QEMU's DHCP gives its addresses to whoever asks first, and forwards know
- * addresses alone. So each board is asked for before it is there, in order.
- */
-async function introduce(macs: readonly string[], { atBoard, atSwitch }: Ports): Promise<void> {
-  const socket = createSocket("udp4").bind(atBoard, LOCAL);
-  await once(socket, "listening");
-  const known = new Set<string>();
-  const macAt = BOOTP_AT + MAC_IN_BOOTP;
-  socket.on("message", (frame) => known.add(frame.subarray(macAt, macAt + 6).toString("hex")));
-  socket.on("error", () => undefined);
-  for (const mac of macs) {
-    for (let times = 0; times < INTRODUCTIONS && !known.has(mac.replaceAll(":", "")); times++) {
-      socket.send(discover(mac), atSwitch, LOCAL);
-      await delay(EVERY_MS);
+  #passFrames(): void {
+    const between = new Switch(this.#cables.length);
+    for (const [from, { ours }] of this.#cables.entries()) {
+      ours.on("message", (frame) => {
+        for (const to of between.pass(frame, from)) this.#send(frame, this.#cables[to]);
+      });
+      // As on a real cable, what cannot be sent is lost.
+      ours.on("error", () => undefined);
     }
   }
-  socket.close();
+
+  #send(frame: Buffer, cable: Cable | undefined): void {
+    cable?.ours.send(frame, cable.port, LOCAL);
+  }
+
+  /**
+   * QEMU's DHCP gives its addresses to whoever asks first, and forwards know
+   * addresses alone. So each board is asked for before it is there, in order.
+   */
+  async #introduce(macs: readonly string[]): Promise<void> {
+    const router = this.#cables.at(-1);
+    const known = new Set<string>();
+    const macAt = BOOTP_AT + MAC_IN_BOOTP;
+    const hear = (frame: Buffer) => known.add(frame.subarray(macAt, macAt + 6).toString("hex"));
+    router?.ours.on("message", hear);
+    for (const mac of macs) {
+      for (let times = 0; times < INTRODUCTIONS && !known.has(mac.replaceAll(":", "")); times++) {
+        this.#send(discover(mac), router);
+        await delay(EVERY_MS);
+      }
+    }
+    router?.ours.off("message", hear);
+  }
+}
+
+async function openCable(): Promise<Cable> {
+  const [ours, theirs] = [createSocket("udp4").bind(0, LOCAL), createSocket("udp4").bind(0, LOCAL)] as const;
+  await Promise.all([once(ours, "listening"), once(theirs, "listening")]);
+  const { port } = theirs.address();
+  theirs.close();
+  return { ours, port };
+}
+
+/** The end of a cable that is a QEMU's, in its words. */
+function dgram(cable: Cable | undefined): string {
+  const end = (name: string, port?: number) => `${name}.type=inet,${name}.host=${LOCAL},${name}.port=${port}`;
+  return `dgram,${end("local", cable?.port)},${end("remote", cable?.ours.address().port)}`;
 }
 
 /** DHCPDISCOVER in UDP without a checksum, in IPv4, in Ethernet (RFC 2131). */

@@ -15,7 +15,7 @@ export interface Picture {
 }
 
 export const LEAST = { columns: 80, rows: 20 } as const;
-export const DEEDS = { " ": "press button", h: "hold it 6 s", p: "pull plug, plug in" } as const;
+export const DEEDS = { " ": "press button", h: "hold it", p: "plug out or in" } as const;
 
 const LAMPS: readonly { readonly name: LampName; readonly colour: string; readonly ink: Ink }[] = [
   { name: "role", colour: "green", ink: "good" },

@@ -6,6 +6,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Snapshot } from "../../src/status/snapshot.js";
 import { Computer, type TestTerminal } from "../lab/computer.js";
 import { becomeLabRoot } from "../lab/namespace.js";
 
@@ -60,6 +62,7 @@ test("two boards: a key chooses one of them, and Ctrl-C ends both", { timeout: T
   terminal.press("1 ");
   await terminal.shows(/BACKUP: somebody else serves: safe to unplug[\s\S]*MASTER: serving/);
   assert.match(await get("http://localhost:8080/status"), /"name": ?"right"/);
+  for (const port of [8081, 8082]) await findsNothingWrong(`http://localhost:${port}/status`);
   terminal.press("\x03");
   await terminal.ends(130);
   await computer.nothingStays();
@@ -79,6 +82,15 @@ test("Ctrl-C while the boards get their power: nothing stays", { timeout: TEST_M
 
 function emulate(...parameters: readonly string[]): TestTerminal {
   return computer.openTerminal([process.execPath, EMULATE, ...parameters]);
+}
+
+/** Each asks the other one every two seconds, and judges what it hears. */
+async function findsNothingWrong(url: string): Promise<void> {
+  for (const deadlineAt = performance.now() + WAIT_MS; ; await sleep(500)) {
+    const { diagnosis } = JSON.parse(await get(url)) as Snapshot;
+    if (diagnosis.broken === null) return;
+    assert.ok(performance.now() < deadlineAt, diagnosis.broken.says);
+  }
 }
 
 function get(url: string): Promise<string> {
