@@ -43,8 +43,10 @@ const SSH = 22;
 const MDNS = 5353;
 /** As the kernel gives them out. */
 const EPHEMERAL = 32_768;
-/** A line of /proc/net/udp, and its own port. */
-const UNCONNECTED = /^ *\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:0000 /gm;
+/** A line of /proc/net/tcp and its like of a socket that has no other end, and its own port: of a raw one, its protocol. */
+const WAITING = /^(\w+?)6?: *\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:0000 (?:0A|07) /gm;
+/** Numbers of protocols; raw sockets of the second one hear nothing. */
+const [CARP, SENDING] = [112, 255];
 /** Bits of a set of capabilities. */
 const [NET_ADMIN, NET_RAW, NONE] = [1 << 12, 1 << 13, 0];
 /** Longer than the five seconds that switch a board off. */
@@ -147,10 +149,20 @@ describe("a board that is asked for everything", { timeout: 900_000 }, () => {
 
   test("nothing listens but what its file asks for, and what its rules send inside", async () => {
     assert.deepEqual(await openPorts(lab.client, OUTSIDE.address), [SSH, TELLER, PAGE]);
-    // Above these are the ports of those who ask somebody.
-    const sockets = (await inBoard("cat /proc/net/udp /proc/net/udp6")).matchAll(UNCONNECTED);
-    const ports = [...sockets].map(([, port]) => Number(`0x${port}`)).filter((port) => port < EPHEMERAL);
-    assert.deepEqual([...new Set(ports)], [MDNS]);
+    // What it waits for itself, in both families; of UDP, ports above these are of those who ask somebody.
+    const said = await inBoard("cd /proc/net && grep : tcp tcp6 udp udp6 raw raw6");
+    const open = [...said.matchAll(WAITING)].map(([, protocol = "", port]) => ({
+      protocol,
+      port: Number(`0x${port}`),
+    }));
+    const lasting = open.filter(({ protocol, port }) => protocol !== "udp" || port < EPHEMERAL);
+    assert.deepEqual([...new Set(lasting.map(({ protocol, port }) => `${protocol} ${port}`))].toSorted(), [
+      `raw ${CARP}`,
+      `raw ${SENDING}`,
+      `tcp ${SSH}`,
+      `tcp ${PAGE}`,
+      `udp ${MDNS}`,
+    ]);
   });
 
   test("the daemon may do two things, and no more", async () => {
