@@ -19,7 +19,7 @@ import {
 import { type Daemon, startDaemon } from "./daemon.js";
 import { runDecode } from "./decode.js";
 import { findCard } from "./firmware/card.js";
-import { problemsOfStart, setUp } from "./firmware/setup.js";
+import { problemsOfCard, problemsOfStart, setUp } from "./firmware/setup.js";
 import { orderSlot, readSlotOrder, runUpdate } from "./firmware/slot-commands.js";
 import { JSON_VARIABLE, TRY_AGAIN, URL_VARIABLE } from "./hooks.js";
 import { openIp } from "./linux/ip.js";
@@ -153,7 +153,8 @@ async function run({ config: path, topics, tolerant, after }: Options): Promise<
     if (current.panel.powerOff) signals.add("power-off");
     else log.warn("the button was held, and panel.power_off is empty: the board stays on");
   };
-  const started = startDaemon(config, log, { ip, onPowerOff, wrong }).catch((error: unknown) => {
+  const card = tolerant ? problemsOfCard() : undefined;
+  const started = startDaemon(config, log, { ip, onPowerOff, wrong, card }).catch((error: unknown) => {
     process.stderr.write(`carpio: ${error instanceof Error ? error.message : error}\n`);
     return undefined;
   });

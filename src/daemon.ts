@@ -83,13 +83,15 @@ export interface Surroundings {
   readonly onPowerOff: () => void;
   /** Why this is not the configuration that was asked for. */
   readonly wrong?: string | undefined;
+  /** What is wrong with the card that this board was started from. */
+  readonly card?: string | undefined;
 }
 
 /** Starts the daemon. Throws a sentence when another one runs here already. */
 export async function startDaemon(
   initial: Config,
   log: Log,
-  { ip, onPowerOff, wrong }: Surroundings,
+  { ip, onPowerOff, wrong, card }: Surroundings,
 ): Promise<Daemon> {
   const lock = await takeLock();
   if ("heldBy" in lock) throw new Error(`carpio is running here already, as ${lock.heldBy}`);
@@ -467,6 +469,7 @@ export async function startDaemon(
     reviewDevices();
   });
   faults.set("configuration", wrong);
+  faults.set("card", card);
   takeToken();
   serve();
   await arrange({ atStart: true });

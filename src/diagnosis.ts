@@ -122,6 +122,12 @@ const SHARED_WIRE =
 
 /** In the order in which one would look. */
 const rules = {
+  card: {
+    lamp: true,
+    advice:
+      "make room on a card that is full, and write one again that is damaged; if it is so once more, replace it",
+    find: ofBoard(/^card$/),
+  },
   configuration: {
     lamp: true,
     advice:

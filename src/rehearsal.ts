@@ -5,17 +5,17 @@
  */
 import { createHmac } from "node:crypto";
 import { createServer } from "node:http";
-import { Gpio } from "onoff";
-import { AddressFamily } from "raw-socket";
 import { readConfig } from "./config.js";
+import { loadSockets } from "./linux/carp-socket.js";
 import type { Ip } from "./linux/ip.js";
 import { tidyMemory } from "./memory.js";
+import { loadGpio } from "./panel/onoff.js";
 
 export async function rehearse(path: string, ip: Ip): Promise<void> {
   readConfig(path);
   createServer().close();
   createHmac("sha1", path).digest();
-  for (const load of [() => AddressFamily.IPv4, () => Gpio.accessible]) attempt(load);
+  for (const load of [loadSockets, loadGpio]) attempt(load);
   await ip.run(["address show dev lo"]);
   tidyMemory();
 }

@@ -271,6 +271,12 @@ const rows: readonly Row[] = [
     says: "no status over HTTP: EADDRINUSE",
   },
   {
+    when: "a slot of the card is damaged",
+    seen: boardFault("card", "slot a: found another sha256 than it says: it is damaged"),
+    check: "card",
+    says: "slot a: found another sha256 than it says: it is damaged",
+  },
+  {
     when: "the board runs without what was written for it",
     seen: boardFault("configuration", "the configuration is not in force: carpio.toml:7: found 700"),
     check: "configuration",

@@ -5,10 +5,10 @@
  * gives what an empty one does.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { chmod, copyFile, mkdir, rm, writeFile } from "node:fs/promises";
+import { appendFile, chmod, copyFile, mkdir, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { readText } from "../config/text-file.js";
+import { readText, systemReason } from "../config/text-file.js";
 import { type Config, describeProblem, emptyConfig, readConfig } from "../config.js";
 import { runProgram } from "../linux/program.js";
 import { runtimeDirectory } from "../runtime.js";
@@ -34,6 +34,10 @@ export interface Setting {
 }
 
 export const ERRORS = "carpio-errors.txt";
+/** Of that file on the card; in the run-time directory there are the lines alone. */
+const HEADING = "carpio found this when the board started:";
+/** What is wrong with the card, a sentence on each line; the base begins it. */
+const CARD_PROBLEMS = "card-problems";
 /** For each service a file, with a line for a shell. */
 export const SERVICES = `${RUN}/services`;
 /** USB adapters take a second or two. */
@@ -63,14 +67,14 @@ export async function setUp(order: SetupOrder, setting: Setting = here): Promise
   problems.push(...plan.problems);
   if (dryRun) {
     setting.say(
-      problems.map((problem) => `problem: ${problem}\n`).join("") + describePlan({ ...plan, problems: [] }),
+      inLines(problems.map((problem) => `problem: ${problem}`)) + describePlan({ ...plan, problems: [] }),
     );
     return problems;
   }
   problems.push(...(await carryOut(plan, order, setting)));
-  for (const problem of problems) setting.say(`${problem}\n`);
-  await leaveErrors(problems, path, card, root).catch((error: Error) =>
-    setting.say(`${ERRORS}: ${error.message}\n`),
+  await leaveWord(problems, root, setting);
+  await leaveErrors(problems, order).catch((error: unknown) =>
+    blameCard(`${ERRORS} cannot be written to it`, error, root, setting),
   );
   return problems;
 }
@@ -98,13 +102,13 @@ async function carryOut(plan: Plan, order: SetupOrder, setting: Setting): Promis
 async function take(
   step: Step,
   { card, root, config }: SetupOrder,
-  { run }: Setting,
+  setting: Setting,
 ): Promise<string | undefined> {
   if ("write" in step) {
     await write(join(root, step.write), step.text, step.mode);
     return undefined;
   }
-  if ("run" in step) return run(step.run, step.input);
+  if ("run" in step) return setting.run(step.run, step.input);
   const at = join(root, step.at);
   await mkdir(dirname(at), { recursive: true });
   // The card's files are there as well, beside the configuration.
@@ -114,9 +118,15 @@ async function take(
     await chmod(at, 0o600);
     return undefined;
   }
-  const problem = await run(step.make);
-  if (problem === undefined) await card.use((folder) => copyFile(at, join(folder, step.keep)));
-  return problem;
+  const problem = await setting.run(step.make);
+  if (problem !== undefined) return problem;
+  const keep = (folder: string) => writeWhole(join(folder, step.keep), (path) => copyFile(at, path));
+  await card
+    .use(keep)
+    .catch((error: unknown) =>
+      blameCard(`${step.keep} cannot be kept on it, so the next start makes another`, error, root, setting),
+    );
+  return undefined;
 }
 
 async function write(path: string, text: string, mode = 0o644): Promise<void> {
@@ -147,30 +157,64 @@ function physicalOf({ system, groups }: Config): readonly string[] {
   return [...named, ...groups.map((group) => group.interface)].filter((name) => !made.includes(name));
 }
 
+/** For the daemon, which makes lamps and status of it, and for the log. */
+async function leaveWord(problems: readonly string[], root: string, { say }: Setting): Promise<void> {
+  const path = join(root, RUN, ERRORS);
+  if (problems.length === 0) return rm(path, { force: true });
+  const text = inLines(problems);
+  say(text);
+  await write(path, text).catch((error: Error) => say(`${ERRORS}: ${error.message}\n`));
+}
+
+/** The board does without: what is wrong with its card is no fault of what was written for it. */
+async function blameCard(what: string, why: unknown, root: string, { say }: Setting): Promise<void> {
+  const problem = `the card: ${what}: ${systemReason(why)}\n`;
+  say(problem);
+  const told = appendFile(join(root, RUN, CARD_PROBLEMS), problem);
+  await told.catch((error: Error) => say(`${CARD_PROBLEMS}: ${error.message}\n`));
+}
+
 /** What a bad start said lies there until a good one. */
-async function leaveErrors(
-  problems: readonly string[],
-  config: string,
-  card: Card,
-  root: string,
-): Promise<void> {
-  const text = `carpio found this when the board started:\n\n${problems.map((line) => `${line}\n`).join("")}`;
-  const said = join(root, RUN, ERRORS);
+async function leaveErrors(problems: readonly string[], { config, card, root }: SetupOrder): Promise<void> {
+  const all = [...linesOf(join(root, RUN, CARD_PROBLEMS)), ...problems];
   const before = readOr(join(dirname(config), ERRORS), undefined);
-  if (problems.length > 0) {
-    await write(said, text);
-    // A card has only so many writes, and a board so many starts.
-    if (before !== text) await card.use((folder) => writeFile(join(folder, ERRORS), text));
-    return;
+  const text = all.length === 0 ? undefined : `${HEADING}\n\n${inLines(all)}`;
+  // A card has only so many writes, and a board so many starts.
+  if (before === text) return;
+  await card.use((folder) =>
+    text === undefined
+      ? rm(join(folder, ERRORS), { force: true })
+      : writeWhole(join(folder, ERRORS), (path) => writeFile(path, text)),
+  );
+}
+
+/** Where a card has no room for all of a file, nothing is better than its beginning. */
+async function writeWhole(path: string, work: (path: string) => Promise<void>): Promise<void> {
+  try {
+    await work(path);
+  } catch (error) {
+    await rm(path, { force: true });
+    throw error;
   }
-  await rm(said, { force: true });
-  if (before !== undefined) await card.use((folder) => rm(join(folder, ERRORS), { force: true }));
 }
 
 /** What the start of this board found, in a sentence; `undefined` where it found nothing, or there was none. */
 export function problemsOfStart(runtime = runtimeDirectory()): string | undefined {
-  const [, ...problems] = readOr(join(runtime, ERRORS), "").split("\n").filter(Boolean);
+  const problems = linesOf(join(runtime, ERRORS));
   return problems.length === 0 ? undefined : `the board's start found: ${problems.join("; ")}`;
+}
+
+/** The same of its card. */
+export function problemsOfCard(runtime = runtimeDirectory()): string | undefined {
+  return linesOf(join(runtime, CARD_PROBLEMS)).join("; ") || undefined;
+}
+
+function inLines(problems: readonly string[]): string {
+  return problems.map((line) => `${line}\n`).join("");
+}
+
+function linesOf(path: string): readonly string[] {
+  return readOr(path, "").split("\n").filter(Boolean);
 }
 
 function lineOf({ argv, quiet }: Service): string {

@@ -47,6 +47,11 @@ export interface Sender {
   close(): void;
 }
 
+/** Ahead of the first socket. Throws what `addon` says where we carry none. */
+export function loadSockets(): unknown {
+  return AddressFamily.IPv4;
+}
+
 /**
  * Listens to CARP on one interface. Throws what the kernel says when the
  * interface is not there or the capability is missing (CAP_NET_RAW).

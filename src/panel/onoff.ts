@@ -9,6 +9,11 @@ import { exportLine } from "./gpio-line.js";
 
 export const onoff: PanelDriver = { openLed, openContact };
 
+/** Ahead of the first line. Throws what `addon` says where we carry none. */
+export function loadGpio(): unknown {
+  return Gpio.accessible;
+}
+
 async function openLed({ wire, place }: LampWiring): Promise<Led> {
   if (!wire)
     throw new Error(`${place}: found a lamp without chip and line, wanted both for the driver onoff`);

@@ -20,7 +20,7 @@ import { after, describe, test } from "node:test";
 import { parseConfig } from "../../src/config.js";
 import { findCard } from "../../src/firmware/card.js";
 import { describePlan, type Machine, planSystem } from "../../src/firmware/plan.js";
-import { problemsOfStart, type Setting, setUp } from "../../src/firmware/setup.js";
+import { problemsOfCard, problemsOfStart, type Setting, setUp } from "../../src/firmware/setup.js";
 
 const MAIN = join(import.meta.dirname, "../../src/main.js");
 const parent = mkdtempSync(join(tmpdir(), "carpio-setup-"));
@@ -357,7 +357,7 @@ describe("a start", () => {
       const text = readFileSync(join(done.folder, "carpio-errors.txt"), "utf8");
       assert.match(text, says);
       assert.match(text, /until that is put right, this board has DHCP/);
-      assert.equal(at(done, "run/carpio/carpio-errors.txt"), text);
+      assert.deepEqual(at(done, "run/carpio/carpio-errors.txt").trimEnd().split("\n"), done.problems);
     });
   }
 
@@ -375,6 +375,18 @@ describe("a start", () => {
     const toml = '[router]\nipv4 = true\nnftables = "carpio.toml"\n';
     assert.equal(said(await start(toml, /^nft -c/)), "the board's start found: router: nft: no");
     assert.equal(said(await start(toml)), undefined);
+  });
+
+  test("says on the card what was found wrong with it before, and holds it against nobody", async () => {
+    const before = await start('name = "left"\n');
+    writeFileSync(join(before.root, "run/carpio/card-problems"), "slot a: it is damaged\n");
+    const after = await start('name = "left"\n', undefined, before);
+    const runtime = join(after.root, "run/carpio");
+    assert.deepEqual(
+      [problemsOfCard(runtime), problemsOfStart(runtime)],
+      ["slot a: it is damaged", undefined],
+    );
+    assert.match(readFileSync(join(after.folder, "carpio-errors.txt"), "utf8"), /^slot a: it is damaged$/m);
   });
 
   test("of a file that was put right takes the errors away", async () => {

@@ -23,6 +23,8 @@ export interface ApplianceOptions {
   readonly cable?: Cable;
   /** A file for all that is written to the card of a `virt`, in order: write-log.ts reads it. */
   readonly writeLog?: string;
+  /** Sectors of the card of a `virt`, counted from its beginning, that nobody can read any more. */
+  readonly unreadable?: readonly number[];
   /** For eth1 of a `virt` board. */
   readonly secondCable?: Cable;
 }
@@ -82,7 +84,7 @@ export interface MachineOptions extends ApplianceOptions {
 
 /** QEMU's parameters; the serial line is its standard input and output. */
 export function machineOf(options: MachineOptions): readonly string[] {
-  const { kind, card, number, directory, lan, writeLog, secondCable } = options;
+  const { kind, number, directory, card, lan, secondCable } = options;
   const { kernel, initramfs, line } = startOf(card);
   const file = (name: string) => takeFile(card, name, directory);
   const started = ["-kernel", file(kernel), "-initrd", file(initramfs)];
@@ -91,7 +93,7 @@ export function machineOf(options: MachineOptions): readonly string[] {
   return kind === "virt"
     ? [
         ...[...VIRT_MACHINE, ...started, "-append", line, "-serial", "stdio"],
-        ...["-blockdev", JSON.stringify(driveOf(card, writeLog)), "-device", VIRTIO_CARD],
+        ...["-blockdev", JSON.stringify(driveOf(options)), "-device", VIRTIO_CARD],
         ...["-device", "i6300esb", "-action", "watchdog=reset"],
         ...[...netdev, "-device", `virtio-net-pci,${network},romfile=`],
         ...(secondCable ? ["-netdev", `${tapOf(secondCable)},id=second`] : []),
@@ -104,8 +106,11 @@ export function machineOf(options: MachineOptions): readonly string[] {
       ];
 }
 
-function driveOf(card: string, writeLog: string | undefined) {
-  const named = { "node-name": "card", file: { driver: "file", filename: card } };
+function driveOf({ card, writeLog, unreadable = [] }: ApplianceOptions) {
+  const bad = unreadable.map((sector) => ({ event: "none", iotype: "read", sector }));
+  const image = { driver: "file", filename: card };
+  const file = bad.length === 0 ? image : { driver: "blkdebug", image, "inject-error": bad };
+  const named = { "node-name": "card", file };
   if (writeLog === undefined) return { driver: "raw", ...named };
   writeFileSync(writeLog, "");
   return { driver: "blklogwrites", ...named, log: { driver: "file", filename: writeLog } };

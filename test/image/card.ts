@@ -4,7 +4,7 @@
  * FAT's files (by mtools) and what a boot loader would start of them.
  */
 import { execFileSync } from "node:child_process";
-import { closeSync, existsSync, openSync, readSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 
@@ -79,12 +79,25 @@ export function putText(card: string, name: string, text: string): void {
   try {
     putFile(card, file, name);
   } finally {
-    execFileSync("rm", ["-f", file]);
+    rmSync(file, { force: true });
   }
 }
 
 export function removeFile(card: string, name: string): void {
   mtools("mdel", card, [`::${name}`]);
+}
+
+/** Nothing more fits into the partition. */
+export function fillUp(card: string): void {
+  const [, free = ""] = /([\d ]+) bytes free/.exec(mtools("mdir", card, ["::"])) ?? [];
+  const filler = join(tmpdir(), `carpio-${process.pid}-photos.zip`);
+  writeFileSync(filler, "");
+  try {
+    truncateSync(filler, Number(free.replaceAll(" ", "")));
+    putFile(card, filler, "photos.zip");
+  } finally {
+    rmSync(filler);
+  }
 }
 
 /** On the serial console, from the kernel's start on; as shipped it begins quietly. */
@@ -113,7 +126,8 @@ export function startOf(card: string): Start {
   return { kernel: wanted("kernel"), initramfs: wanted("initramfs"), line };
 }
 
-function mtools(tool: string, card: string, parameters: readonly string[]): string {
+/** One of mtools, in the card's partition. */
+export function mtools(tool: string, card: string, parameters: readonly string[]): string {
   return execFileSync(tool, ["-i", `${card}@@${partitionAt(card)}`, ...parameters], {
     encoding: "utf8",
     maxBuffer: 1 << 28,

@@ -20,6 +20,7 @@ import { group, untilStatus } from "../emulated/board.js";
 import { Appliance } from "./appliance.js";
 import { copyCard, imageOf, putText, readText, showNotices, takeFile } from "./card.js";
 import { findAlong } from "./cut.js";
+import { breakChain } from "./fat.js";
 import { askBase, PLACES, RECORDS_END, readRecordsPart } from "./records.js";
 import { beginUpdate, LONG_MS, untilUpdate, update } from "./sender.js";
 import { type Entry, readEntries, replay, SECTOR } from "./write-log.js";
@@ -38,9 +39,9 @@ const PRESSES = [true, false, true, false];
 const PAGE = 4096;
 /** At the beginning of the partition, as scripts/firmware/card.mjs formats it. */
 const FAT_RESERVED = 32 * SECTOR;
-/** Of the writes of an update, in tenths: after these the board is started, and what it would start is looked at after all. */
-const STARTED = [2, 6, 10];
-/** And after these it is updated again. */
+/** Of the writes of an update. */
+const TENTHS = Array.from({ length: 11 }, (_, tenth) => tenth);
+/** After so many of them it is updated again. */
 const UPDATED = 6;
 const MEGABYTE = 1 << 20;
 
@@ -161,7 +162,7 @@ describe("a board that is interrupted", { timeout: 1_800_000 }, () => {
     const ends = all.flatMap((entry, i) => (i >= updateAt && isPayload(entry) ? [i + 1] : []));
     const card = copyCard(cards[0], join(directory, "cut.img"));
     let done = 0;
-    for (let tenth = 0; tenth <= 10; tenth++) {
+    for (const tenth of TENTHS) {
       const end = ends[Math.round(((ends.length - 1) * tenth) / 10)] ?? 0;
       replay(logs[0], all.slice(done, end), card);
       done = end;
@@ -172,24 +173,47 @@ describe("a board that is interrupted", { timeout: 1_800_000 }, () => {
       });
       const slot = readFileSync(takeFile(card, "slot-a.sqf", directory));
       assert.ok(slot.equals(payload), `after ${tenth} tenths`);
-      if (STARTED.includes(tenth)) copyCard(card, join(directory, `cut-${tenth}.img`));
+      copyCard(card, join(directory, `cut-${tenth}.img`));
     }
     replay(logs[0], all.slice(done), card);
     assert.equal(askBase(readRecordsPart(card), folderFor(directory, "asked")).next, "b");
     assert.ok(readFileSync(takeFile(card, "slot-b.sqf", directory)).equals(payload));
   });
 
-  for (const tenth of STARTED) {
-    test(`after ${tenth} tenths of an update the power goes: it comes back serving`, async () => {
-      const card = join(directory, `cut-${tenth}.img`);
-      await using again = await Appliance.powerOn({ kind: "virt", card });
-      await untilStatus(again, "an answer", ({ role }) => role === "master");
-      assert.match(await again.log(), /carpio: slot a, version/);
-      assert.doesNotMatch(await again.log(), /carpio: slot b, version/);
-      // What the cut has left of the other slot's file is in nobody's way.
-      if (tenth === UPDATED) await update(again, TOKEN, payload);
+  // The start of a board keeps one processor busy, and a computer has at least two.
+  describe("after a cut", { concurrency: 2 }, () => {
+    for (const tenth of TENTHS) {
+      test(`at ${tenth} tenths of an update it comes back serving`, async () => {
+        await using again = await powerOnAgain(tenth);
+        // What the cut has left of the other slot's file is in nobody's way.
+        if (tenth === UPDATED) await update(again, TOKEN, payload);
+      });
+    }
+
+    test("that left a slot's chain of clusters with an end in a free one it takes the next update", async () => {
+      const card = copyCard(join(directory, `cut-${UPDATED}.img`), join(directory, "cut-chain.img"));
+      breakChain(card, "slot-b.sqf");
+      {
+        await using again = await powerOnAgain("chain");
+        await update(again, TOKEN, payload);
+      }
+      assert.ok(readFileSync(takeFile(card, "slot-b.sqf", folderFor(directory, "chain"))).equals(payload));
     });
-  }
+
+    /** On a card that a cut has left, from the slot that was good before. */
+    const powerOnAgain = async (cut: number | string): Promise<Appliance> => {
+      const again = await Appliance.powerOn({ kind: "virt", card: join(directory, `cut-${cut}.img`) });
+      try {
+        await untilStatus(again, "an answer", ({ role }) => role === "master");
+        assert.match(await again.log(), /carpio: slot a, version/);
+        assert.doesNotMatch(await again.log(), /carpio: slot b, version/);
+        return again;
+      } catch (error) {
+        await again.close();
+        throw error;
+      }
+    };
+  });
 });
 
 /** Without what is as it was just before. */

@@ -1,22 +1,20 @@
 /**
  * Slots that hang: nothing in them ends, and so nobody is told that anything is
- * wrong. Each was put beside one that is known to be good, as by an update, and
- * each time the board comes back serving on that one, by itself.
+ * wrong; and one whose daemon never lasts. Each was put beside one that is known to be
+ * good, as by an update, and each time the board comes back serving on that one, by itself.
  *
  * A minute and more of each is waiting, so they wait side by side.
  */
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { TRIES } from "../../src/firmware/boot-record.js";
-import { group, untilStatus } from "../emulated/board.js";
+import { untilStatus } from "../emulated/board.js";
 import { Appliance } from "./appliance.js";
-import { copyCard, imageOf, putFile, putText, showNotices, takeFile } from "./card.js";
 import { askBase, putRecord, readRecordsPart } from "./records.js";
-import { remake } from "./slot.js";
+import { cardWith, remake } from "./slot.js";
 
 interface Hang {
   readonly why: string;
@@ -37,6 +35,12 @@ const hangs: readonly Hang[] = [
   {
     why: "its daemon was stopped before it said a word",
     change: (folder) => runInstead(folder, 'process.kill(process.pid, "SIGSTOP");'),
+    tries: 0,
+    says: /the daemon has said nothing for 60 s: the board starts again/,
+  },
+  {
+    why: "its daemon crashes whenever it is started",
+    change: (folder) => runInstead(folder, "process.exit(9);"),
     tries: 0,
     says: /the daemon has said nothing for 60 s: the board starts again/,
   },
@@ -65,37 +69,22 @@ const hangs: readonly Hang[] = [
 
 describe("a slot that hangs", { timeout: 1_200_000, concurrency: true }, () => {
   let directory: string;
-  let good: string;
   before(() => {
     directory = mkdtempSync(join(tmpdir(), "carpio-hangs-"));
-    good = takeFile(imageOf("virt"), "slot-a.sqf", directory);
   });
   after(() => rmSync(directory, { recursive: true, force: true }));
 
-  /** Slot a hangs, and is started next; slot b is as it was shipped, and known to be good. */
-  const cardWith = (name: string, { change, tries }: Hang): string => {
-    const card = copyCard(imageOf("virt"), join(directory, `${name}.img`));
-    const bad = join(directory, `${name}.sqf`);
-    execFileSync("cp", [good, bad]);
-    remake(bad, change);
-    putFile(card, good, "slot-b.sqf");
-    putFile(card, bad, "slot-a.sqf");
-    putRecord(card, { next: "a", tries, a: "new", b: "good" });
-    putText(card, "carpio.toml", [`name = "${name}"`, ...group(), ""].join("\n"));
-    showNotices(card);
-    return card;
-  };
-
-  for (const [index, hang] of hangs.entries()) {
-    test(`${hang.why}: the board starts again, on the other one`, async () => {
-      const card = cardWith(`hang-${index}`, hang);
+  for (const [index, { why, change, tries, says }] of hangs.entries()) {
+    test(`${why}: the board starts again, on the other one`, async () => {
+      const card = cardWith(directory, `hang-${index}`, (slot) => remake(slot, change));
+      putRecord(card, { next: "a", tries, a: "new", b: "good" });
       const board = await Appliance.powerOn({ kind: "virt", card });
       try {
         const started = () => board.lines.flatMap((line) => STARTED.exec(line)?.[1] ?? []);
         const twice = (slots: readonly string[]) => slots.length === 2;
         await board.until(started, { holds: twice, what: "a second start", deadlineMs: AGAIN_MS });
         assert.deepEqual(started(), ["a", "b"]);
-        assert.match(board.lines.find((line) => AGAIN.test(line)) ?? "nobody", hang.says);
+        assert.match(board.lines.find((line) => AGAIN.test(line)) ?? "nobody", says);
         await untilStatus(board, "an answer", ({ role }) => role === "master");
       } finally {
         await board.close();

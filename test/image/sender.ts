@@ -25,12 +25,21 @@ export function beginUpdate(board: Appliance, token: string, payload: Buffer): C
 
 /** All of it, until the board says that it is in its slot. */
 export async function update(board: Appliance, token: string, payload: Buffer): Promise<void> {
+  const { status, said } = await offer(board, token, payload);
+  assert.equal(status, 200, said);
+}
+
+/** All of it, until the board says what it thinks of it. */
+export async function offer(
+  board: Appliance,
+  token: string,
+  payload: Buffer,
+): Promise<{ readonly status: number | undefined; readonly said: string }> {
   const sending = beginUpdate(board, token, payload);
   const answered = once(sending, "response", { signal: AbortSignal.timeout(LONG_MS) });
   sending.end(payload.subarray(payload.length >> 1));
   const [response] = (await answered) as [IncomingMessage];
-  const said = await text(response);
-  assert.equal(response.statusCode, 200, said);
+  return { status: response.statusCode, said: await text(response) };
 }
 
 export interface Progress {

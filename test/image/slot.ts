@@ -1,11 +1,34 @@
 /**
- * A slot's file, from a card, made worse as a test wants it: still whole for
- * the base, with another content.
+ * Cards with two slots, one of which was made worse as a test wants it: its
+ * file damaged, or still whole for the base and with another content.
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { appendFileSync, readFileSync, rmSync, statSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { formatTrailer } from "../../src/firmware/payload.js";
+import { group } from "../emulated/board.js";
+import { copyCard, imageOf, putFile, putText, showNotices, takeFile } from "./card.js";
+
+/** Of a board that is alone in its group, and tells all that it knows. */
+export function cardWith(directory: string, name: string, spoil: (slot: string) => void): string {
+  const card = copyCard(imageOf("virt"), join(directory, `${name}.img`));
+  addSlot(card, spoil);
+  putText(card, "carpio.toml", [`name = "${name}"`, ...group(), ""].join("\n"));
+  showNotices(card);
+  return card;
+}
+
+/** Slot b becomes what slot a was shipped as, and slot a what `spoil` makes of that. */
+export function addSlot(card: string, spoil: (slot: string) => void): void {
+  const directory = mkdtempSync(join(tmpdir(), "carpio-slot-"));
+  const slot = takeFile(card, "slot-a.sqf", directory);
+  putFile(card, slot, "slot-b.sqf");
+  spoil(slot);
+  putFile(card, slot, "slot-a.sqf");
+  rmSync(directory, { recursive: true });
+}
 
 /** Takes it apart, has the folder of its files changed, and puts it together again. */
 export function remake(slot: string, change: (folder: string) => void): void {

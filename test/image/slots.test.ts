@@ -3,7 +3,6 @@
  * that dies. Each time it comes back serving on the other one.
  */
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,32 +10,18 @@ import { after, before, describe, test } from "node:test";
 import { TRIES } from "../../src/firmware/boot-record.js";
 import { untilStatus } from "../emulated/board.js";
 import { Appliance } from "./appliance.js";
-import { copyCard, imageOf, putFile, removeFile, showNotices, takeFile } from "./card.js";
-import { remake } from "./slot.js";
+import { removeFile } from "./card.js";
+import { cardWith, remake } from "./slot.js";
 import { SECTOR } from "./write-log.js";
 
 const ANSWER_MS = 300_000;
 
 describe("a slot that cannot be run", { timeout: 1_800_000 }, () => {
   let directory: string;
-  let good: string;
   before(() => {
     directory = mkdtempSync(join(tmpdir(), "carpio-slots-"));
-    good = takeFile(imageOf("virt"), "slot-a.sqf", directory);
   });
   after(() => rmSync(directory, { recursive: true, force: true }));
-
-  /** A card whose slot b is as it was shipped, and whose slot a is what `spoil` makes of it. */
-  const cardWith = (spoil: (slot: string) => void): string => {
-    const card = copyCard(imageOf("virt"), join(directory, "card.img"));
-    const bad = join(directory, "bad.sqf");
-    execFileSync("cp", [good, bad]);
-    spoil(bad);
-    putFile(card, good, "slot-b.sqf");
-    putFile(card, bad, "slot-a.sqf");
-    showNotices(card);
-    return card;
-  };
 
   const damages: readonly { why: string; spoil: (slot: string) => void; says: RegExp }[] = [
     {
@@ -53,21 +38,22 @@ describe("a slot that cannot be run", { timeout: 1_800_000 }, () => {
   ];
   for (const { why, spoil, says } of damages) {
     test(`${why}: the other one is started, and says why`, async () => {
-      await using board = await Appliance.powerOn({ kind: "virt", card: cardWith(spoil) });
+      const card = cardWith(directory, "damaged", spoil);
+      await using board = await Appliance.powerOn({ kind: "virt", card });
       await comesUp(board, "b");
       assert.match(await board.log(), says);
     });
   }
 
   test("it is not there: the other one is started", async () => {
-    const card = cardWith(() => {});
+    const card = cardWith(directory, "removed", () => {});
     removeFile(card, "slot-a.sqf");
     await using board = await Appliance.powerOn({ kind: "virt", card });
     await comesUp(board, "b");
   });
 
   test(`its program dies: it is tried ${TRIES} times, power cuts and a start of its own among them`, async () => {
-    const card = cardWith((slot) =>
+    const card = cardWith(directory, "dying", (slot) =>
       remake(slot, (folder) => writeFileSync(join(folder, "usr/bin/carpio"), "process.exit(9);\n")),
     );
     for (let tries = 1; tries < TRIES; tries++) {
@@ -81,10 +67,10 @@ describe("a slot that cannot be run", { timeout: 1_800_000 }, () => {
   });
 });
 
-/** Serves its status, and has said which slot is good. */
+/** Serves its group, and has said which slot is good. */
 async function comesUp(board: Appliance, slot: "a" | "b"): Promise<void> {
   await board.untilLine(new RegExp(`carpio: slot ${slot} is good`), ANSWER_MS);
-  await untilStatus(board, "an answer", () => true);
+  await untilStatus(board, "a master", ({ role }) => role === "master");
 }
 
 function flipByte(slot: string): void {
