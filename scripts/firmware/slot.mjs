@@ -16,9 +16,6 @@ import { packSquashfs, settle } from "./tree.mjs";
 /** Beside those that the daemon needs: what src/firmware/plan.ts starts. */
 const services = ["usr/sbin/dropbear", "usr/bin/dropbearkey", "usr/sbin/chronyd", "usr/sbin/mdnsd"];
 
-/** What a start runs, in this order: all of each is read, and of Node, which is far larger, only what is run. */
-const started = ["usr/bin/setpriv", "usr/bin/ip", "usr/sbin/nft", "usr/bin/node"];
-
 /** Those of busybox that are started by their names; its own shell needs no links. */
 const applets = [
   ...["cat", "chmod", "cp", "cut", "date", "dd", "df", "dmesg", "env", "false", "find", "free", "grep"],
@@ -56,7 +53,7 @@ export function makeSlot({ folder, file, version, seconds, key }, say) {
   cpSync(join(root, "board/payload"), folder, { recursive: true });
   cpSync(join(root, bundleFile("guest")), join(folder, "usr/bin/carpio"));
   if (key) writeFileSync(join(folder, "etc/carpio/update.pub"), publicHalf(key));
-  writeFileSync(join(folder, "usr/lib/carpio/first"), readFirst(folder, started));
+  writeFileSync(join(folder, "usr/lib/carpio/first"), readFirst(folder));
   settle(folder, seconds);
 
   say("packing it");

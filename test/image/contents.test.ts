@@ -69,7 +69,7 @@ for (const kind of KINDS) {
           const end = (Number(skip) + Number(count)) * AHEAD_BLOCK;
           assert.ok((sizeOf.get(file) ?? 0) > end, `${line}: it has ${sizeOf.get(file)} bytes`);
         }
-        assert.match(lines.at(-1) ?? "", /^usr\/bin\/node \d+ [1-9]\d*$/);
+        assert.ok(lines.some((line) => /^usr\/bin\/node \d+ [1-9]\d*$/.test(line)));
       } finally {
         rmSync(directory, { recursive: true });
       }
