@@ -102,16 +102,14 @@ function compiledSources() {
 
 /**
  * Packages that load an addon as they begin: `check` must work on a computer that we carry no
- * addon for. And what many a daemon never uses, and would keep in memory for good.
+ * addon for. And what takes long to load and not every command uses, nor every daemon, which
+ * would keep it in memory for good.
  */
 const lazyPackages = ["raw-socket", "onoff", "tiny-json-http"];
-/** `https` is how tiny-json-http itself asks for it. */
-const lazyBuiltins = [
-  ...["child_process", "crypto", "http", "https", "net", "readline", "vm", "zlib"].flatMap((name) => [
-    name,
-    `node:${name}`,
-  ]),
-];
+/** Packages ask for them without `node:`. */
+const lazyBuiltins = ["child_process", "crypto", "http", "https", "net", "readline", "vm", "zlib"].flatMap(
+  (name) => [name, `node:${name}`],
+);
 const lazy = [...lazyPackages, ...lazyBuiltins];
 
 function isLazy(source, importer) {

@@ -130,6 +130,13 @@ export async function runCommand(args: readonly string[]): Promise<number> {
 }
 
 async function run({ config: path, topics, tolerant, after }: Options): Promise<number> {
+  const log = createLog((text) => process.stderr.write(text), topics);
+  try {
+    // Before its `ip` starts, which is to have the same.
+    setPriority(FIRST_IN_LINE);
+  } catch {
+    log.debug("linux", () => "cannot raise the priority of this process");
+  }
   const ip = openIp();
   if (after !== undefined && !existsSync(after)) {
     await rehearse(path, ip);
@@ -141,12 +148,6 @@ async function run({ config: path, topics, tolerant, after }: Options): Promise<
     return BAD_CONFIG;
   }
 
-  const log = createLog((text) => process.stderr.write(text), topics);
-  try {
-    setPriority(FIRST_IN_LINE);
-  } catch {
-    log.debug("linux", () => "cannot raise the priority of this process");
-  }
   const signals = signalQueue();
   let current = config;
   const onPowerOff = () => {
@@ -169,7 +170,10 @@ async function run({ config: path, topics, tolerant, after }: Options): Promise<
     );
     return FAILED;
   }
-  if (!daemon) return FAILED;
+  if (!daemon) {
+    await ip.close();
+    return FAILED;
+  }
 
   for (;;) {
     const wish = await signals.next();

@@ -77,7 +77,7 @@ const eventsWhileHolding: readonly LinkEvent["what"][] = ["up", "address"];
 const eventsWhileIdle: readonly LinkEvent["what"][] = ["down", "address-gone"];
 
 export interface Surroundings {
-  /** Ours from here on: it is closed when the daemon stops. */
+  /** Closed when the daemon stops, and by whoever gave it when there was no start. */
   readonly ip: Ip;
   /** Somebody held the button: stop it, and turn the power off. */
   readonly onPowerOff: () => void;
@@ -99,7 +99,7 @@ export async function startDaemon(
   const startedAt = performance.now();
   const clock = createClock();
   const cleared = clearAway();
-  // It waits for `ip` to start, and nobody depends on us yet.
+  // Where nothing was rehearsed `ip` has still to start, and nobody depends on us yet.
   tidyMemory();
   await cleared;
   let guardPid: number | undefined;

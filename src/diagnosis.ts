@@ -122,17 +122,17 @@ const SHARED_WIRE =
 
 /** In the order in which one would look. */
 const rules = {
-  card: {
-    lamp: true,
-    advice:
-      "make room on a card that is full, and write one again that is damaged; if it is so once more, replace it",
-    find: ofBoard(/^card$/),
-  },
   configuration: {
     lamp: true,
     advice:
       "correct the line that is named, or run `carpio check`; a board reads carpio.toml from its card when it starts",
     find: ofBoard(/^configuration$/),
+  },
+  card: {
+    lamp: true,
+    advice:
+      "make room on a card that is full, and write one again that is damaged; if it is so once more, replace it",
+    find: ofBoard(/^card$/),
   },
   interface: {
     lamp: true,

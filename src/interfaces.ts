@@ -48,6 +48,8 @@ interface Place {
 
 export function createInterfaces({ ip, groups, onPacket, tune }: InterfacesOptions): Interfaces {
   const parents = new Map<string, Parent>();
+  /** Names that `ip` may remember a number for. */
+  const seen = new Set<string>();
   const places = new WeakMap<Group, Place>();
   let floating: ReadonlySet<string> = new Set();
   let closed = false;
@@ -133,15 +135,14 @@ export function createInterfaces({ ip, groups, onPacket, tune }: InterfacesOptio
   };
 
   const open = (name: string): Parent => {
-    let seen = false;
     const parent = createParent({
       name,
       ip,
       onPacket: (packet) => onPacket(name, packet),
       async onState(state, replaced) {
         // What is there for the first time has no older number that could be remembered.
-        if (replaced && seen) ip.forget();
-        seen ||= state !== undefined;
+        if (replaced && seen.has(name)) ip.forget();
+        if (state) seen.add(name);
         if (state && replaced) tune(name);
         await connectAll(name);
       },

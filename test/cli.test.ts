@@ -119,7 +119,7 @@ for (const command of ["check", "run", "release", "decode"]) {
   });
 }
 
-test("run --after FILE does nothing until that file is there, and reads its configuration then", async () => {
+test("run --after FILE begins when that file is there, with the configuration of then", async () => {
   const [config, begun] = [join(folder, "late.toml"), join(folder, "begun")];
   const errors = await inThisProcess(async () => {
     // Without the wait, it would have found no such file when this returns.
@@ -131,7 +131,7 @@ test("run --after FILE does nothing until that file is there, and reads its conf
   assert.match(errors, /late\.toml:6: carp\[0\]\.volume: /);
 });
 
-test("what run --after does meanwhile needs no configuration, no right and no addon", async () => {
+test("what run --after does meanwhile says nothing of a configuration that is not there yet", async () => {
   const ip = openIp();
   const errors = await inThisProcess(() => rehearse(join(folder, "nosuch.toml"), ip));
   await ip.close();

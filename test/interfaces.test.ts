@@ -64,6 +64,14 @@ test("another interface under the same name: the group leaves the old one before
   assert.deepEqual(holder.deeds, ["prepare", "lost", "prepare"]);
 });
 
+test("the first ip has no number of an interface that is seen for the first time; when it has another, it remembers the old one", async () => {
+  const { interfaces, kernel } = await start();
+  assert.equal(kernel.starts, 1);
+  kernel.set("eth0", { index: 3 });
+  await look(interfaces, "eth0");
+  assert.equal(kernel.starts, 2);
+});
+
 test("an ip that answers nothing is no news of an interface that was there", async () => {
   const { interfaces, kernel, group } = await start();
   kernel.silence();
@@ -183,6 +191,8 @@ interface Kernel extends Ip {
   silence(): void;
   /** Answers about this interface wait until the function is called that this gives. */
   hold(name: string): () => void;
+  /** How many there were, one after the other. */
+  readonly starts: number;
 }
 
 interface StartOptions {
@@ -234,6 +244,7 @@ function createKernel(): Kernel {
   const links = new Map<string, LinkState>();
   const held = new Map<string, Promise<void>>();
   let silent = false;
+  let starts = 1;
   return {
     set: (name, state) => void links.set(name, state),
     remove: (name) => void links.delete(name),
@@ -257,7 +268,12 @@ function createKernel(): Kernel {
       const said = `Device "${name}" does not exist.`;
       return { answered: true, refusals: [{ command, said }], answers: [] };
     },
-    forget() {},
+    forget() {
+      starts++;
+    },
+    get starts() {
+      return starts;
+    },
     close: async () => {},
   };
 }

@@ -193,7 +193,8 @@ async function writeWhole(path: string, work: (path: string) => Promise<void>): 
   try {
     await work(path);
   } catch (error) {
-    await rm(path, { force: true });
+    // Why it failed is what the operator has to know, and not that this fails as well.
+    await rm(path, { force: true }).catch(() => {});
     throw error;
   }
 }

@@ -55,8 +55,8 @@ export const states: Meanings<Snapshot["diagnosis"]["checks"][number]["state"]> 
 
 /** What is looked at, each with what is so while nothing is wrong. */
 export const checks: Meanings<Snapshot["diagnosis"]["checks"][number]["check"]> = {
-  card: "the card that the board was started from can be read and written",
   configuration: "what was written for the board is in force",
+  card: "nothing was found wrong with a board's card at its start",
   interface: "every interface is there and can be listened on",
   link: "every interface has a link",
   address: "no floating address belongs to an interface itself",

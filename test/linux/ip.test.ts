@@ -101,8 +101,8 @@ test("an ip that has carried out thousands of lines makes room for another befor
     const { refusals, answers } = await ip.run(batch);
     assert.deepEqual([refusals.length, answers.length >= batch.length], [0, true], `run ${run}`);
   }
-  const deadline = performance.now() + 10_000;
-  while (starts() < 2 && performance.now() < deadline) await setImmediate();
+  const deadlineAt = performance.now() + 10_000;
+  while (starts() < 2 && performance.now() < deadlineAt) await setImmediate();
   assert.equal(starts(), 2);
 });
 
@@ -110,11 +110,11 @@ test("an ip that has carried out thousands of lines makes room for another befor
 const refused: { command: string; because: string; starts: number }[] = [
   { command: "address show dev nosuch0", because: "nobody knows a device of that name", starts: 1 },
   { command: "link delete dev nosuch0", because: "nobody knows a device of that name", starts: 1 },
-  { command: "link delete group 1128354385", because: "the kernel may mean a device that ip has remembered", starts: 2 },
-  { command: "nonsense", because: "whatever it may mean", starts: 2 },
+  { command: "link delete group 1128354385", because: "the kernel may mean a device that ip remembers", starts: 2 },
+  { command: "nonsense", because: "it may mean anything", starts: 2 },
 ];
 for (const { command, because, starts: wanted } of refused) {
-  test(`${command} is refused, because ${because}: ${wanted === 1 ? "the same ip stays" : "another ip starts"}`, async (t) => {
+  test(`after ${command} was refused ${wanted === 1 ? "the same ip stays" : "another ip starts"}: ${because}`, async (t) => {
     const { ip, starts } = countedIp(t);
     assert.equal((await ip.run([command])).refusals.length, 1);
     await ip.run(["rule show"]);
