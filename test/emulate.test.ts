@@ -13,7 +13,7 @@ import { describe, test } from "node:test";
 import { type Row, width } from "../scripts/demonstration/ink.js";
 import type { Name, Sight } from "../scripts/emulation/board.js";
 import { draw, describe as inOneLine, type Picture } from "../scripts/emulation/picture.js";
-import { Switch } from "../scripts/emulation/switch.js";
+import { createSwitch } from "../scripts/emulation/switch.js";
 import { openQtest } from "./emulated/monitor.js";
 
 const DARK = { role: false, maintenance: false, fault: false };
@@ -122,8 +122,8 @@ describe("the switch between boards", () => {
     ];
   for (const { what, heard, leavesBy } of passed) {
     test(what, () => {
-      const between = new Switch(3);
-      const ways = heard.map(([to, from, socket]) => between.pass(frame(to, from), socket));
+      const waysOf = createSwitch(3);
+      const ways = heard.map(([to, from, socket]) => waysOf(frame(to, from), socket));
       assert.deepEqual(ways.at(-1), leavesBy);
     });
   }

@@ -19,7 +19,7 @@ import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { checksum } from "../../src/wire/checksum.js";
 import { QEMU, STATUS_PORT } from "../../test/emulated/qemu.js";
-import { Switch } from "./switch.js";
+import { createSwitch } from "./switch.js";
 
 /** A socket of the switch, and of the board at it. */
 export interface Plug {
@@ -101,10 +101,10 @@ export class Lan {
   }
 
   #passFrames(): void {
-    const between = new Switch(this.#cables.length);
+    const waysOf = createSwitch(this.#cables.length);
     for (const [from, { ours }] of this.#cables.entries()) {
       ours.on("message", (frame) => {
-        for (const to of between.pass(frame, from)) this.#send(frame, this.#cables[to]);
+        for (const to of waysOf(frame, from)) this.#send(frame, this.#cables[to]);
       });
       // As on a real cable, what cannot be sent is lost.
       ours.on("error", () => undefined);

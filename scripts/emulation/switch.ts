@@ -6,23 +6,17 @@ const MAC_BYTES = 6;
 /** In the first byte of an address: it is for many. */
 const GROUP = 1;
 
-export class Switch {
-  readonly #sockets: number;
-  readonly #places = new Map<string, number>();
-
-  constructor(sockets: number) {
-    this.#sockets = sockets;
-  }
-
-  /** By which of its sockets a frame leaves that came in by one of them. */
-  pass(frame: Uint8Array, from: number): readonly number[] {
+/** Says by which of so many sockets a frame leaves that came in by one of them. */
+export function createSwitch(sockets: number): (frame: Uint8Array, from: number) => readonly number[] {
+  const places = new Map<string, number>();
+  const all = Array.from({ length: sockets }, (_, socket) => socket);
+  return (frame, from) => {
     if (frame.length < 2 * MAC_BYTES) return [];
-    this.#places.set(hex(frame.subarray(MAC_BYTES, 2 * MAC_BYTES)), from);
+    places.set(hex(frame.subarray(MAC_BYTES, 2 * MAC_BYTES)), from);
     const isForMany = ((frame[0] ?? 0) & GROUP) !== 0;
-    const place = isForMany ? undefined : this.#places.get(hex(frame.subarray(0, MAC_BYTES)));
-    const all = Array.from({ length: this.#sockets }, (_, socket) => socket);
+    const place = isForMany ? undefined : places.get(hex(frame.subarray(0, MAC_BYTES)));
     return all.filter((socket) => socket !== from && (place === undefined || place === socket));
-  }
+  };
 }
 
 function hex(bytes: Uint8Array): string {

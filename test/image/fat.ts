@@ -4,8 +4,8 @@
  */
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { mtools, partitionAt } from "./card.js";
+import { SECTOR } from "./write-log.js";
 
-const SECTOR = 512;
 /** Of an entry of the FAT. */
 const BYTES = 4;
 /** The upper four bits of an entry are not part of it. */
@@ -66,8 +66,11 @@ function layoutOf(card: string): Layout {
   const at = partitionAt(card);
   const sector = Buffer.alloc(SECTOR);
   const handle = openSync(card, "r");
-  readSync(handle, sector, 0, SECTOR, at);
-  closeSync(handle);
+  try {
+    readSync(handle, sector, 0, SECTOR, at);
+  } finally {
+    closeSync(handle);
+  }
   const reserved = sector.readUInt16LE(14) * SECTOR;
   const fatLength = sector.readUInt32LE(36) * SECTOR;
   const fats = Array.from({ length: sector.readUInt8(16) }, (_, i) => at + reserved + i * fatLength);

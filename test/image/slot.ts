@@ -23,11 +23,14 @@ export function cardWith(directory: string, name: string, spoil: (slot: string) 
 /** Slot b becomes what slot a was shipped as, and slot a what `spoil` makes of that. */
 export function addSlot(card: string, spoil: (slot: string) => void): void {
   const directory = mkdtempSync(join(tmpdir(), "carpio-slot-"));
-  const slot = takeFile(card, "slot-a.sqf", directory);
-  putFile(card, slot, "slot-b.sqf");
-  spoil(slot);
-  putFile(card, slot, "slot-a.sqf");
-  rmSync(directory, { recursive: true });
+  try {
+    const slot = takeFile(card, "slot-a.sqf", directory);
+    putFile(card, slot, "slot-b.sqf");
+    spoil(slot);
+    putFile(card, slot, "slot-a.sqf");
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 }
 
 /** Takes it apart, has the folder of its files changed, and puts it together again. */
