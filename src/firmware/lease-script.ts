@@ -2,8 +2,8 @@
  * What udhcpc runs when a lease comes, is renewed or ends. The usual script takes
  * all addresses off first, and with them a floating one; this one touches its own
  * alone. Static servers for names come first, and every interface may bring some.
- * mdnsd tells nobody of a first IPv4 address that comes after its own start, until it
- * is asked to look again.
+ * mdnsd tells nobody of a first IPv4 address that comes after its own start, and so it is
+ * ended: then it is started again.
  */
 export const LEASE_SCRIPT = `#!/bin/sh
 # Written by \`carpio setup\`. Debian's busybox prefers its own ip to the real one.
@@ -21,10 +21,11 @@ tell() {
   mv "$run/resolv.new" "$run/resolv.conf"
 }
 
+# It starts again, and finds the address: a hang-up that comes before it waits for one is lost.
 # Its number may be another's by now.
 tell_mdns() {
   pid=$(cat "$run/mdns-$interface.pid" 2>/dev/null) || return 0
-  [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != mdnsd ] || kill -HUP "$pid"
+  [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != mdnsd ] || kill "$pid"
 }
 
 case "$1" in

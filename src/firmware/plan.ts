@@ -75,7 +75,12 @@ const SYSLOG =
   'server=$1; shift; { until "$@"; do sleep 1; done; ping -c 1 -w 10 "$server"; } >/dev/null 2>&1; exec syslogd -n -R "$0"';
 /** All lines of the board are in the kernel's log, which keeps them until somebody takes them on. */
 const KLOG = "until [ -S /dev/log ]; do sleep 1; done; exec klogd -n";
-const ANNOUNCE = 'echo $$ >"$0"; exec mdnsd -n -l err -i "$1" "$2"';
+/**
+ * mdnsd says what addresses it has found at its start. It waits a little for one that others can
+ * reach: most often that is the first lease.
+ */
+const ANNOUNCE =
+  'echo $$ >"$0"; for wait in 1 1 1 1 0; do ip -o address show dev "$1" scope global | grep -q . && break; sleep $wait; done; exec mdnsd -n -l err -i "$1" "$2"';
 const EXECUTABLE = 0o755;
 const PRIVATE = 0o600;
 

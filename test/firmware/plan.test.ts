@@ -86,7 +86,7 @@ const rows: readonly {
     toml: "",
     what: "mdns-eth0",
     is: [
-      'service mdns-eth0: sh -c echo $$ >"$0"; exec mdnsd -n -l err -i "$1" "$2" /run/carpio/mdns-eth0.pid eth0 /run/carpio/mdns',
+      'service mdns-eth0: sh -c echo $$ >"$0"; for wait in 1 1 1 1 0; do ip -o address show dev "$1" scope global | grep -q . && break; sleep $wait; done; exec mdnsd -n -l err -i "$1" "$2" /run/carpio/mdns-eth0.pid eth0 /run/carpio/mdns',
     ],
   },
   {
