@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -145,6 +145,21 @@ test("whoever asks a machine that is gone is not left waiting, and the picture g
   const qtest = await openQtest(path);
   assert.equal(await qtest.ask("asked of it as it goes"), "gone");
   assert.equal(await qtest.ask("asked of it afterwards"), "gone");
+});
+
+test("a machine that goes without having read its question ends nobody who asks it", async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "carpio-test-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, "qtest");
+  const machine = createServer({ pauseOnConnect: true }).listen(path);
+  await once(machine, "listening");
+  t.after(() => machine.close());
+  const met = once(machine, "connection") as Promise<[Socket]>;
+  const qtest = await openQtest(path);
+  const asked = qtest.ask("never read");
+  const [socket] = await met;
+  socket.destroy();
+  assert.equal(await asked, "gone");
 });
 
 const refused: readonly { args: readonly string[]; says: RegExp }[] = [

@@ -33,12 +33,14 @@ async function listen(path: string, onEdge: (pressed: boolean) => void): Promise
   };
   const server = createServer((socket) => {
     sockets.add(socket);
-    socket.on("error", () => {});
     socket.once("close", () => {
       sockets.delete(socket);
       put(socket, false);
     });
-    createInterface({ input: socket }).on("line", (line) => {
+    const lines = createInterface({ input: socket });
+    // Lines pass on what happens to their socket: both want a listener, or whoever hangs up ends the daemon.
+    for (const source of [socket, lines]) source.on("error", () => {});
+    lines.on("line", (line) => {
       if (line !== "press" && line !== "release") return;
       put(socket, line === "press");
       socket.write(fingers.size > 0 ? "pressed\n" : "released\n");

@@ -30,7 +30,10 @@ export async function openQmp(path: string): Promise<Dialogue> {
 
 function converse(socket: Socket, isAnswer: (line: string) => boolean): Dialogue {
   const waiting: ((answer: string) => void)[] = [];
-  createInterface({ input: socket }).on("line", (line) => {
+  const lines = createInterface({ input: socket });
+  // Passed on from the socket, whose end is what counts.
+  lines.on("error", () => {});
+  lines.on("line", (line) => {
     if (isAnswer(line)) waiting.shift()?.(line);
   });
   socket.once("close", () => {

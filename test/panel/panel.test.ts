@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import type { Socket } from "node:net";
+import { createConnection, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -80,6 +80,19 @@ test("whoever hangs up lets go; two fingers are one press", async (t) => {
   two.destroy();
   await until(() => !panel.view(master).button.pressed, "let go");
   assert.ok(presses.length <= 1 && panel.view(master).button.presses === 1);
+});
+
+test("whoever hangs up without having read what the button says lets go as well", async (t) => {
+  const { panel, socket } = open(t, findBoard("simulated", undefined).board);
+  const other = await finger(t, socket);
+  // Paused before it is connected, it reads nothing at all.
+  const deaf = createConnection(socket).pause();
+  deaf.write("press\n");
+  await until(() => panel.view(master).button.pressed, "pressed");
+  deaf.destroy();
+  await until(() => !panel.view(master).button.pressed, "let go");
+  other.write("press\n");
+  await until(() => panel.view(master).button.pressed, "pressed by another one");
 });
 
 test("held for five seconds the lamps change, and on release it is a long press", async (t) => {
