@@ -81,8 +81,8 @@ const usage = `usage: carpio COMMAND [OPTIONS]
                                             what advertisements say, and why they are refused
   update FILE|- [--json]                    on a board: FILE, or standard input, into the slot that
                                             does not run; it is started next
-  slot [a|b|good|bad]                       how both slots stand; which one to start next; that the
-                                            running one has proven itself, or is given up
+  slot [a|b|good|bad|silent|unready]        how both slots stand; which one to start next; that the
+                                            running one has proven itself, or is given up, and why
   setup [--dry-run] [--config FILE]         at a board's start, as root: network, router and services
   --version, --help
 
@@ -335,9 +335,9 @@ async function slot(args: readonly string[]): Promise<number> {
   const read = readArguments(args, { card: { type: "string" } });
   if (typeof read === "string") return refuse(`slot: ${read}`);
   const [wish, extra] = read.positionals;
-  const order = readSlotOrder(wish);
-  if (order === "wrong" || extra !== undefined) {
-    return refuse(`slot: found ${extra ?? wish}, wanted a, b, good, bad or nothing`);
+  const order = wish === undefined ? undefined : readSlotOrder(wish);
+  if (order !== wish || extra !== undefined) {
+    return refuse(`slot: found ${extra ?? wish}, wanted a, b, good, bad, silent, unready or nothing`);
   }
   try {
     return say(await orderSlot(order, findCard(textOf(read.values["card"]))));

@@ -77,7 +77,7 @@ const usages = [
   },
   { args: ["maintenance", "on", "--token-file"], says: /maintenance: .*--token-file/ },
   { args: ["update"], says: /update: found no FILE, wanted one, or - for standard input/ },
-  { args: ["slot", "c"], says: /slot: found c, wanted a, b, good, bad or nothing/ },
+  { args: ["slot", "c"], says: /slot: found c, wanted a, b, good, bad, silent, unready or nothing/ },
   { args: ["post"], says: /post: wanted CARPIO_URL and CARPIO_JSON/ },
 ];
 for (const { args, says } of usages) {

@@ -10,9 +10,14 @@
  *
  *   next   the slot to start, a or b
  *   tries  how often it was started since it is new, 0 to 3
- *   a, b   good: a daemon answered in it once
- *          new:  whole when it was written, and not yet proven
- *          bad:  did not prove itself, is damaged, or is just being written
+ *   a, b   good:       a daemon answered in it once
+ *          new:        whole when it was written, and not yet proven
+ *          damaged:    the base found that it is not what it says
+ *          unproven:   was started three times, and no daemon answered
+ *          silent:     its daemon said nothing any more, beside a good slot
+ *          unready:    its daemon was never ready, beside a good slot
+ *          unfinished: is being written, or was when the power went
+ *          bad:        somebody gave it up by hand
  *
  * Words that one of them does not know are left out by it, in any order they
  * come. The text lies in two sectors before the card's partition, which the base
@@ -32,7 +37,11 @@
  * plug three times.
  */
 export type SlotName = "a" | "b";
-export type SlotState = "good" | "new" | "bad";
+/** Why a slot that runs is given up: what its keeper saw, or what somebody thinks of it. */
+export type RunningFault = "silent" | "unready" | "bad";
+/** Why a slot is not started. */
+export type SlotFault = RunningFault | "damaged" | "unproven" | "unfinished";
+export type SlotState = "good" | "new" | SlotFault;
 
 export interface BootRecord {
   readonly next: SlotName;
@@ -47,7 +56,15 @@ export const TRIES = 3;
 /** Of a card that was just written. */
 export const FIRST_RECORD: BootRecord = { next: "a", tries: 0, a: "new", b: "new" };
 
-const STATES: readonly SlotState[] = ["good", "new", "bad"];
+export const RUNNING_FAULTS: readonly RunningFault[] = ["silent", "unready", "bad"];
+export const SLOT_STATES: readonly SlotState[] = [
+  "good",
+  "new",
+  "damaged",
+  "unproven",
+  "unfinished",
+  ...RUNNING_FAULTS,
+];
 
 export function formatRecord({ next, tries, a, b }: BootRecord): string {
   return `next=${next} tries=${tries} a=${a} b=${b}`;
@@ -58,7 +75,8 @@ export function parseRecord(text: string): BootRecord {
   const words = new Map(
     [...text.matchAll(/(?<!\S)(\w+)=(\S+)/g)].map(([, key = "", value = ""]) => [key, value]),
   );
-  const stateOf = (name: SlotName) => STATES.find((state) => state === words.get(name)) ?? FIRST_RECORD[name];
+  const stateOf = (name: SlotName) =>
+    SLOT_STATES.find((state) => state === words.get(name)) ?? FIRST_RECORD[name];
   const tries = words.get("tries") ?? "";
   return {
     next: SLOT_NAMES.find((name) => name === words.get("next")) ?? FIRST_RECORD.next,
@@ -81,14 +99,15 @@ export function begin(record: BootRecord): BootRecord {
   if (record[next] === "good") return record;
   if (record[next] === "new" && tries < TRIES) return { ...record, tries: tries + 1 };
   const other = otherSlot(next);
-  const given: BootRecord = { ...record, [next]: "bad", next: other };
+  const why = record[next] === "new" ? "unproven" : record[next];
+  const given: BootRecord = { ...record, [next]: why, next: other };
   if (record[other] === "good") return { ...given, tries: 0 };
   return { ...given, [other]: "new", tries: 1 };
 }
 
 /** The payload of this slot is not whole. */
 export function condemn(record: BootRecord, name: SlotName): BootRecord {
-  return { ...record, [name]: "bad" };
+  return { ...record, [name]: "damaged" };
 }
 
 /** The daemon answers in this slot. */
@@ -97,8 +116,8 @@ export function prove(record: BootRecord, name: SlotName): BootRecord {
 }
 
 /** Whatever happens now, the other one is started: before the first byte of a payload goes to this slot, or when it has failed. */
-export function vacate(record: BootRecord, name: SlotName): BootRecord {
-  return { ...record, [name]: "bad", next: otherSlot(name), tries: 0 };
+export function vacate(record: BootRecord, name: SlotName, why: SlotFault): BootRecord {
+  return { ...record, [name]: why, next: otherSlot(name), tries: 0 };
 }
 
 /** A whole payload was written. It is started next, and has to prove itself. */

@@ -6,7 +6,7 @@ import { createPublicKey } from "node:crypto";
 import { createReadStream, statSync } from "node:fs";
 import { readText, systemReason } from "../config/text-file.js";
 import { takeLock } from "../runtime.js";
-import { SLOT_NAMES, type SlotName } from "./boot-record.js";
+import { RUNNING_FAULTS, type RunningFault, SLOT_NAMES, type SlotName } from "./boot-record.js";
 import type { Card } from "./card.js";
 import type { Trust } from "./payload.js";
 import { chooseSlot, giveUpRunning, proveRunning, slotTable, viewSlots } from "./slots.js";
@@ -15,7 +15,7 @@ import { CHUNK_BYTES, type Updated, type UpdateStep, update } from "./update.js"
 /** Made with the image; who has the other half of it can make payloads for its boards. */
 export const UPDATE_KEY = "/etc/carpio/update.pub";
 
-export type SlotOrder = SlotName | "good" | "bad" | undefined;
+export type SlotOrder = SlotName | "good" | RunningFault;
 
 export interface UpdateOrder {
   /** `-` is standard input. */
@@ -92,18 +92,25 @@ function inMegabytes(bytes: number): string {
   return (bytes / 1e6).toFixed(1);
 }
 
-/** `a` or `b`: that one is started next; `good` or `bad`: the one that runs has proven itself, or failed. Answers with what to print. */
-export async function orderSlot(order: SlotOrder, card: Card): Promise<string> {
+/**
+ * `a` or `b`: that one is started next; `good`, or what is wrong: the one that
+ * runs has proven itself, or failed; nothing: how both stand. Answers with what to print.
+ */
+export async function orderSlot(order: SlotOrder | undefined, card: Card): Promise<string> {
+  if (order === undefined) return slotTable(await viewSlots(card));
+  if (order === "a" || order === "b") {
+    await chooseSlot(card, order);
+    return slotTable(await viewSlots(card));
+  }
   // It would be a pity to mount a card for these.
   if (order === "good") return `slot ${await proveRunning(card)} is good\n`;
-  if (order === "bad") return `slot ${await giveUpRunning(card)} is given up\n`;
-  if (order !== undefined) await chooseSlot(card, order);
-  return slotTable(await viewSlots(card));
+  return `slot ${await giveUpRunning(card, order)} is given up\n`;
 }
 
-export function readSlotOrder(text: string | undefined): SlotOrder | "wrong" {
-  if (text === undefined || text === "good" || text === "bad") return text;
-  return SLOT_NAMES.find((name) => name === text) ?? "wrong";
+const ORDERS: readonly SlotOrder[] = [...SLOT_NAMES, "good", ...RUNNING_FAULTS];
+
+export function readSlotOrder(text: string): SlotOrder | undefined {
+  return ORDERS.find((order) => order === text);
 }
 
 /** Whose payloads this board takes. Throws a sentence when it can take none. */

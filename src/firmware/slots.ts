@@ -7,7 +7,9 @@ import {
   choose,
   otherSlot,
   prove,
+  type RunningFault,
   SLOT_NAMES,
+  type SlotFault,
   type SlotName,
   TRIES,
   vacate,
@@ -67,20 +69,30 @@ export async function proveRunning({ running, record }: Card): Promise<SlotName>
 }
 
 /** The running one has failed: it is not tried again. Throws a sentence when it has proven itself before, or the other one is no better. */
-export async function giveUpRunning({ running, record }: Card): Promise<SlotName> {
+export async function giveUpRunning({ running, record }: Card, why: RunningFault): Promise<SlotName> {
   if (running === undefined) throw new Error("no slot runs here");
   const before = await record.read();
   if (before[running] === "good") throw new Error(`slot ${running} has proven itself: it stays`);
   const other = otherSlot(running);
   if (before[other] !== "good")
     throw new Error(`slot ${other} has not proven itself either: ${running} stays`);
-  await record.write(vacate(before, running));
+  await record.write(vacate(before, running, why));
   return running;
 }
 
+const WRONG: Readonly<Record<SlotFault, string>> = {
+  damaged: "it was found damaged",
+  unproven: `it was started ${TRIES} times without proving itself`,
+  unfinished: "its update was not finished",
+  silent: "its daemon said nothing any more",
+  unready: "its daemon was not ready in time",
+  bad: "it was given up by hand",
+};
+
 function standingOf(record: BootRecord, name: SlotName): string {
-  if (record[name] === "bad") return "bad: damaged, or it did not prove itself";
-  if (record[name] === "good") return "good";
+  const state = record[name];
+  if (state === "good") return "good";
+  if (state !== "new") return `bad: ${WRONG[state]}`;
   if (record.next !== name || record.tries === 0) return "new: not started yet";
   return `new: started ${record.tries} of ${TRIES} times without proving itself`;
 }

@@ -47,7 +47,7 @@ export async function update(
     // Not before there is something: a mistaken file costs nobody a slot.
     const passing = beginning(source);
     const first = await passing.next();
-    await record.write(vacate(await record.read(), slot));
+    await record.write(vacate(await record.read(), slot, "unfinished"));
     const passed = await writeSlot(slotFile(folder, slot), chained(first, passing), onStep);
     return mustBe(judgePayload(passed, trust));
   });

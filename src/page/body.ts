@@ -95,13 +95,14 @@ function toWrite({ carp, diagnosis }: Snapshot): Html | undefined {
 }
 
 /** The first broken thing in full: who repairs it may well have repaired the others. */
-function troubles({ diagnosis, faults }: Snapshot): Html | undefined {
+function troubles({ carp, diagnosis, faults }: Snapshot): Html | undefined {
   const { broken, checks } = diagnosis;
   const said = checks.map(({ says }) => says);
   const more = faults.filter((fault) => !said.some((says) => says.includes(fault)));
   const isWell = broken === null && more.length === 0;
+  const well = carp.length > 0 ? "All is well" : "Nothing is wrong so far";
   return html`<section aria-labelledby="trouble" class="${isWell ? "well" : "trouble"}">
-    <h2 id="trouble">${isWell ? "All is well" : "What is wrong"}</h2>
+    <h2 id="trouble">${isWell ? well : "What is wrong"}</h2>
     ${broken && html`<p class="first">${marked(sentenceOf(broken))}</p>${advice(broken)}`}
     ${more.length > 0 && html`<ul class="faults">${more.map((fault) => html`<li>${fault}</li>`)}</ul>`}
     ${

@@ -15,6 +15,7 @@ import {
   condemn,
   formatRecord,
   parseRecord,
+  SLOT_STATES,
 } from "../../src/firmware/boot-record.js";
 import { decodeSlot, encodeSlot, RECORD_BYTES } from "../../src/slot.js";
 
@@ -22,10 +23,9 @@ const base = join(import.meta.dirname, "../../../board/base");
 const folder = mkdtempSync(join(tmpdir(), "carpio-base-"));
 after(() => rmSync(folder, { recursive: true }));
 
-const standings = ["good", "new", "bad"] as const;
 const records = (["a", "b"] as const).flatMap((next) =>
   [0, 1, 2, 3].flatMap((tries) =>
-    standings.flatMap((a) => standings.map((b): BootRecord => ({ next, tries, a, b }))),
+    SLOT_STATES.flatMap((a) => SLOT_STATES.map((b): BootRecord => ({ next, tries, a, b }))),
   ),
 );
 

@@ -53,35 +53,35 @@ describe("the base", () => {
     },
     {
       from: "next=b tries=3 a=good b=new",
-      gives: "next=a tries=0 a=good b=bad",
+      gives: "next=a tries=0 a=good b=unproven",
       why: "after three, the good one",
     },
     {
       from: "next=b tries=3 a=new b=new",
-      gives: "next=a tries=1 a=new b=bad",
+      gives: "next=a tries=1 a=new b=unproven",
       why: "a new one has its own three",
     },
     {
-      from: "next=a tries=3 a=new b=bad",
-      gives: "next=b tries=1 a=bad b=new",
+      from: "next=a tries=3 a=new b=damaged",
+      gives: "next=b tries=1 a=unproven b=new",
       why: "when nothing is good, they take turns",
     },
     {
-      from: "next=b tries=0 a=good b=bad",
-      gives: "next=a tries=0 a=good b=bad",
-      why: "a bad slot is not started",
+      from: "next=b tries=0 a=good b=silent",
+      gives: "next=a tries=0 a=good b=silent",
+      why: "a bad slot is not started, and stays as bad as it was",
     },
   ]);
 
   table("a damaged a", (record) => begin(condemn(record, "a")), [
     {
       from: "next=a tries=0 a=good b=good",
-      gives: "next=b tries=0 a=bad b=good",
+      gives: "next=b tries=0 a=damaged b=good",
       why: "the good other, at once",
     },
     {
       from: "next=a tries=0 a=new b=new",
-      gives: "next=b tries=1 a=bad b=new",
+      gives: "next=b tries=1 a=damaged b=new",
       why: "the new other, with its tries",
     },
   ]);
@@ -96,12 +96,16 @@ describe("the running system", () => {
       why: "the tries are those of the next one",
     },
   ]);
-  table("a payload begins to go to b", (record) => vacate(record, "b"), [
-    { from: "next=b tries=1 a=good b=new", gives: "next=a tries=0 a=good b=bad", why: "a is started again" },
+  table("a payload begins to go to b", (record) => vacate(record, "b", "unfinished"), [
+    {
+      from: "next=b tries=1 a=good b=new",
+      gives: "next=a tries=0 a=good b=unfinished",
+      why: "a is started again",
+    },
   ]);
   table("a payload was written to b", (record) => install(record, "b"), [
     {
-      from: "next=a tries=0 a=good b=bad",
+      from: "next=a tries=0 a=good b=unfinished",
       gives: "next=b tries=0 a=good b=new",
       why: "b has to prove itself",
     },
@@ -144,7 +148,8 @@ test("whatever happens, a slot that proved itself is started until it is replace
       const other = running === "a" ? "b" : "a";
       let record = prove(choose(FIRST_RECORD, running), running);
       for (const chosen of tried) {
-        record = chosen === running ? choose(record, chosen) : install(vacate(record, other), other);
+        record =
+          chosen === running ? choose(record, chosen) : install(vacate(record, other, "unfinished"), other);
         // It never answers, until the base gives it up.
         for (let start = 0; start <= TRIES; start++) record = begin(record);
         assert.equal(record.next, running);

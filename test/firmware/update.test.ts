@@ -183,16 +183,17 @@ test("a slot that runs proves itself, once", async () => {
 
 test("a slot that has failed is given up at once, but not when it had proven itself, or for one that is no better", async () => {
   const { folder, runtime, card } = await newCard();
-  await assert.rejects(giveUpRunning(card), /slot a has proven itself: it stays/);
+  await assert.rejects(giveUpRunning(card, "bad"), /slot a has proven itself: it stays/);
   const record = openRecord(folder);
   await record.write({ next: "a", tries: 1, a: "new", b: "new" });
-  await assert.rejects(giveUpRunning(card), /slot b has not proven itself either: a stays/);
+  await assert.rejects(giveUpRunning(card, "bad"), /slot b has not proven itself either: a stays/);
   await record.write({ next: "a", tries: 0, a: "good", b: "new" });
   await update(card, inPieces(payload("2")), trust);
   await record.write(begin(await record.read()));
   writeFileSync(join(runtime, "slot"), "b");
-  assert.equal(await orderSlot("bad", findCard(folder, runtime)), "slot b is given up\n");
-  assert.deepEqual(await record.read(), { next: "a", tries: 0, a: "good", b: "bad" });
+  assert.equal(await orderSlot("silent", findCard(folder, runtime)), "slot b is given up\n");
+  assert.deepEqual(await record.read(), { next: "a", tries: 0, a: "good", b: "silent" });
+  assert.match(slotTable(await viewSlots(card)), /^b {2}2 .* bad: its daemon said nothing any more$/m);
   assert.deepEqual(await started(folder), { slot: "a", whole: true });
 });
 

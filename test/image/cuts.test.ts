@@ -122,7 +122,7 @@ describe("a board that is interrupted", { timeout: 1_800_000 }, () => {
       "next=a tries=0 a=new b=new",
       "next=a tries=1 a=new b=new",
       "next=a tries=0 a=good b=new",
-      "next=a tries=0 a=good b=bad",
+      "next=a tries=0 a=good b=unfinished",
       "next=b tries=0 a=good b=new",
     ]);
     const second = await findAlong(cards[1], logs[1], folderFor(directory, "found"));
@@ -168,7 +168,7 @@ describe("a board that is interrupted", { timeout: 1_800_000 }, () => {
       done = end;
       assert.equal(readText(card, "carpio.toml"), CONFIG, `after ${tenth} tenths`);
       assert.deepEqual(askBase(readRecordsPart(card), folderFor(directory, "asked")), {
-        slots: "next=a tries=0 a=good b=bad",
+        slots: "next=a tries=0 a=good b=unfinished",
         next: "a",
       });
       const slot = readFileSync(takeFile(card, "slot-a.sqf", directory));

@@ -10,7 +10,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { TRIES } from "../../src/firmware/boot-record.js";
+import { type SlotFault, TRIES } from "../../src/firmware/boot-record.js";
 import { untilStatus } from "../emulated/board.js";
 import { Appliance } from "./appliance.js";
 import { askBase, putRecord, readRecordsPart } from "./records.js";
@@ -24,6 +24,8 @@ interface Hang {
   readonly tries: number;
   /** Who has the board started again, and why. */
   readonly says: RegExp;
+  /** What the card remembers of it. */
+  readonly fault: SlotFault;
 }
 
 const AGAIN_MS = 600_000;
@@ -37,12 +39,14 @@ const hangs: readonly Hang[] = [
     change: (folder) => runInstead(folder, 'process.kill(process.pid, "SIGSTOP");'),
     tries: 0,
     says: /the daemon has said nothing for 60 s: the board starts again/,
+    fault: "silent",
   },
   {
     why: "its daemon crashes whenever it is started",
     change: (folder) => runInstead(folder, "process.exit(9);"),
     tries: 0,
     says: /the daemon has said nothing for 60 s: the board starts again/,
+    fault: "silent",
   },
   {
     why: "its daemon says that it is alive, and never that it is ready",
@@ -52,6 +56,7 @@ const hangs: readonly Hang[] = [
     },
     tries: 0,
     says: /this slot was not ready within 120 s, and the other one is good: the board starts again/,
+    fault: "unready",
   },
   {
     why: "nothing of it does anything, and the hardware's watchdog is all there is",
@@ -64,6 +69,7 @@ const hangs: readonly Hang[] = [
     // Nobody is left who could say that it has failed; this is the last of its tries.
     tries: TRIES - 1,
     says: /^nobody$/,
+    fault: "unproven",
   },
 ];
 
@@ -74,7 +80,7 @@ describe("a slot that hangs", { timeout: 1_200_000, concurrency: true }, () => {
   });
   after(() => rmSync(directory, { recursive: true, force: true }));
 
-  for (const [index, { why, change, tries, says }] of hangs.entries()) {
+  for (const [index, { why, change, tries, says, fault }] of hangs.entries()) {
     test(`${why}: the board starts again, on the other one`, async () => {
       const card = cardWith(directory, `hang-${index}`, (slot) => remake(slot, change));
       putRecord(card, { next: "a", tries, a: "new", b: "good" });
@@ -90,7 +96,7 @@ describe("a slot that hangs", { timeout: 1_200_000, concurrency: true }, () => {
         await board.close();
       }
       const { next, slots } = askBase(readRecordsPart(card), mkdtempSync(join(directory, "asked-")));
-      assert.deepEqual({ next, slots }, { next: "b", slots: "next=b tries=0 a=bad b=good" });
+      assert.deepEqual({ next, slots }, { next: "b", slots: `next=b tries=0 a=${fault} b=good` });
     });
   }
 });

@@ -11,6 +11,7 @@ import { TRIES } from "../../src/firmware/boot-record.js";
 import { untilStatus } from "../emulated/board.js";
 import { Appliance } from "./appliance.js";
 import { removeFile } from "./card.js";
+import { askBase, readRecordsPart } from "./records.js";
 import { cardWith, remake } from "./slot.js";
 import { SECTOR } from "./write-log.js";
 
@@ -42,6 +43,7 @@ describe("a slot that cannot be run", { timeout: 1_800_000 }, () => {
       await using board = await Appliance.powerOn({ kind: "virt", card });
       await comesUp(board, "b");
       assert.match(await board.log(), says);
+      assert.equal(remembered(card), "next=b tries=0 a=damaged b=good");
     });
   }
 
@@ -64,7 +66,12 @@ describe("a slot that cannot be run", { timeout: 1_800_000 }, () => {
     await using board = await Appliance.powerOn({ kind: "virt", card });
     await board.untilLine(/the board starts again/, ANSWER_MS);
     await comesUp(board, "b");
+    assert.equal(remembered(card), "next=b tries=0 a=unproven b=good");
   });
+
+  function remembered(card: string): string {
+    return askBase(readRecordsPart(card), mkdtempSync(join(directory, "asked-"))).slots;
+  }
 });
 
 /** Serves its group, and has said which slot is good. */

@@ -15,8 +15,12 @@ test("a board without a group says what to write, and that is a configuration as
     readSecret: () => assert.fail("it names no file"),
   });
   assert.deepEqual(parsed.ok ? parsed.config.groups.map(({ vhid }) => vhid) : parsed.problems, [7]);
+  assert.match(text, /Nothing is wrong so far/);
+  assert.doesNotMatch(text, /All is well/);
 });
 
-test("one with a group does not", () => {
-  assert.doesNotMatch(pageBody(left(standingBy), "utc").text, /<pre/);
+test("one with a group does not, and all may be well with it", () => {
+  const { text } = pageBody(left(standingBy), "utc");
+  assert.doesNotMatch(text, /<pre/);
+  assert.match(text, /All is well/);
 });
