@@ -5,7 +5,7 @@
  * gives what an empty one does.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { appendFile, chmod, copyFile, mkdir, rm, writeFile } from "node:fs/promises";
+import { appendFile, chmod, copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readText, systemReason } from "../config/text-file.js";
@@ -120,13 +120,19 @@ async function take(
   }
   const problem = await setting.run(step.make);
   if (problem !== undefined) return problem;
-  const keep = (folder: string) => writeWhole(join(folder, step.keep), (path) => copyFile(at, path));
   await card
-    .use(keep)
+    .use((folder) => keepFor(join(folder, step.keep), at))
     .catch((error: unknown) =>
       blameCard(`${step.keep} cannot be kept on it, so the next start makes another`, error, root, setting),
     );
   return undefined;
+}
+
+/** The next start takes what it finds: after a power cut that is all of it, or nothing. */
+async function keepFor(path: string, from: string): Promise<void> {
+  const half = `${path}.new`;
+  await writeWhole(half, async () => writeFile(half, await readFile(from), { flush: true }));
+  await rename(half, path);
 }
 
 async function write(path: string, text: string, mode = 0o644): Promise<void> {

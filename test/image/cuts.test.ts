@@ -18,7 +18,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { group, untilStatus } from "../emulated/board.js";
 import { Appliance } from "./appliance.js";
-import { copyCard, imageOf, putText, readText, showNotices, takeFile } from "./card.js";
+import { copyCard, imageOf, listFiles, putText, readText, showNotices, takeFile } from "./card.js";
 import { findAlong } from "./cut.js";
 import { breakChain } from "./fat.js";
 import { askBase, PLACES, RECORDS_END, readRecordsPart } from "./records.js";
@@ -26,12 +26,15 @@ import { beginUpdate, LONG_MS, untilUpdate, update } from "./sender.js";
 import { type Entry, readEntries, replay, SECTOR } from "./write-log.js";
 
 const TOKEN = "sesame";
+const OWNER = "AAAAC3NzaC1lZDI1NTE5AAAAI".padEnd(68, "A");
 const CONFIG = [
   'name = "cut"',
   ...group(),
   ...["[status]", 'token_file = "token"'],
   ...["[update]", "unsigned = true"],
   ...["[console]", 'serial = "shell"'],
+  // Whose it is does not matter: with one, the board makes a key of its own.
+  ...["[ssh]", `key = "ssh-ed25519 ${OWNER} you@home"`],
   "",
 ].join("\n");
 const PRESSES = [true, false, true, false];
@@ -145,6 +148,21 @@ describe("a board that is interrupted", { timeout: 1_800_000 }, () => {
     assert.deepEqual(strays(entries().filter(isRecord)), []);
     assert.deepEqual(strays(entries().slice(0, payloadsAt)), []);
     assert.deepEqual(strays(readEntries(logs[1])), []);
+  });
+
+  test("at any cut the key that it made for SSH is all of it, or not there", () => {
+    const card = copyCard(cards[0], join(directory, "cut.img"));
+    const key = (at: string) => readFileSync(takeFile(at, "ssh_host_key", folderFor(directory, "key")));
+    const whole = key(join(directory, "card.img"));
+    assert.ok(whole.length > 0);
+    const found = entries()
+      .slice(0, payloadsAt)
+      .flatMap((entry) => {
+        replay(logs[0], [entry], card);
+        const isThere = entry.kind === "write" && listFiles(card).includes("ssh_host_key");
+        return isThere ? [key(card)] : [];
+      });
+    assert.ok(found.length > 0 && found.every((bytes) => bytes.equals(whole)));
   });
 
   test("a slot is given up before it is written, and taken when all of it is on the card for good", () => {
