@@ -21,6 +21,7 @@ import { runDecode } from "./decode.js";
 import { findCard } from "./firmware/card.js";
 import { problemsOfCard, problemsOfStart, setUp } from "./firmware/setup.js";
 import { orderSlot, readSlotOrder, runUpdate } from "./firmware/slot-commands.js";
+import { beat } from "./heartbeat.js";
 import { JSON_VARIABLE, TRY_AGAIN, URL_VARIABLE } from "./hooks.js";
 import { openIp } from "./linux/ip.js";
 import { listenTo } from "./linux/listen.js";
@@ -51,6 +52,8 @@ const BAD_CONFIG = 78;
 /** Whoever is asked to end while it starts may finish its start for so long. */
 const START_MS = 1_500;
 const LOOK_MS = 20;
+/** More than a board's start takes, with a card that has to be asked again and again. */
+const PATIENCE_MS = 120_000;
 /** The nicest a process can be to itself: advertisements are worth more than anything else on the board. */
 const FIRST_IN_LINE = -20;
 
@@ -193,8 +196,15 @@ async function run({ config: path, topics, tolerant, after }: Options): Promise<
 }
 
 /** Nobody says when: whoever makes the file is a shell. Until then a signal ends us. */
+/** Whoever keeps this program hears that it lives, but not for ever: what is waited for may never come. */
 async function untilThere(file: string): Promise<void> {
-  while (!existsSync(file)) await sleep(LOOK_MS);
+  const heartbeat = beat(() => `alive waiting for ${file}`);
+  const silentAt = performance.now() + PATIENCE_MS;
+  while (!existsSync(file)) {
+    if (performance.now() > silentAt) heartbeat.stop();
+    await sleep(LOOK_MS);
+  }
+  heartbeat.stop();
 }
 
 /** The other boards serve before the power goes. */

@@ -443,7 +443,8 @@ export async function startDaemon(
 
   /** Ready: in the configuration that was asked for, and to be asked about it. */
   function lineOfBeat(): string {
-    if (faults.all.has("configuration") || faults.all.has("status")) return "alive";
+    const why = faults.all.get("configuration") ?? faults.all.get("status");
+    if (why !== undefined) return `alive ${why}`;
     const own = boardUrl(undefined, config);
     return typeof own === "string" ? "ready -" : `ready ${own.url}/status`;
   }

@@ -3,7 +3,7 @@
  * `$CARPIO_HEARTBEAT` names, every two seconds, from the loop that also sends
  * advertisements. One that hangs says nothing.
  *
- *   alive               it runs
+ *   alive [WHY]         it runs, and is not ready: why, in words
  *   ready URL           it also does what it is configured to; its status is there
  *   ready -             the same, and the configuration wants no status
  */
@@ -14,11 +14,13 @@ export interface Heartbeat {
 }
 
 const EVERY_MS = 2_000;
+/** In characters. A FIFO takes a line of 4096 bytes whole, whoever else writes. */
+const LONGEST = 1_000;
 
 /** `say` answers with the line of the moment. Without the variable there is nobody to tell. */
 export function beat(say: () => string, fifo = process.env["CARPIO_HEARTBEAT"]): Heartbeat {
   if (!fifo) return { stop() {} };
-  const tell = () => tellOnce(fifo, `${say()}\n`);
+  const tell = () => tellOnce(fifo, `${say().slice(0, LONGEST)}\n`);
   const timer = setInterval(tell, EVERY_MS);
   timer.unref();
   tell();

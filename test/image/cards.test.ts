@@ -67,12 +67,22 @@ const cases: readonly Case[] = [
     name: mine,
   },
   {
-    why: "with one that Windows has written, under a name that its owner never saw",
-    prepare: (card) => {
-      removeFile(card, "carpio.toml");
-      putText(card, "carpio.toml.txt", `\uFEFF${MINE.join("\r\n")}\r\n`);
-    },
+    why: "with one that Windows has written, beside the card's own and under a name that its owner never saw",
+    prepare: (card) => putText(card, "carpio.toml.txt", `\uFEFF${MINE.join("\r\n")}\r\n`),
     face: "master",
+    name: mine,
+  },
+  {
+    why: "with two that both say something",
+    prepare: (card) => {
+      write("carpio.toml", MINE)(card);
+      putText(card, "carpio.toml.txt", BROKEN.join("\n"));
+    },
+    face: "fault",
+    tells: [
+      /the card: carpio\.toml\.txt is on it beside a carpio\.toml that says something, and is not read/,
+    ],
+    serves: true,
     name: mine,
   },
   {

@@ -204,7 +204,8 @@ const pairs: readonly Pair[] = [
       },
       {
         how: "somebody takes the addresses off",
-        breakIt: ({ left }) => left.run(["ip", "address", "flush", "dev", "carp7"]),
+        // They may be on again sooner than ip can look whether it has got them all.
+        breakIt: ({ left }) => left.attempt(["ip", "address", "flush", "dev", "carp7"]),
         check: "addresses",
         says: /^the addresses of vhid 7 went missing from carp7 while this board served: they are on again$/,
       },
