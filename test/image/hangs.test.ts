@@ -55,7 +55,17 @@ const hangs: readonly Hang[] = [
       runInstead(folder, `setInterval(() => ${say}, 2000);`);
     },
     tries: 0,
-    says: /this slot was not ready within 120 s, and the other one is good: the board starts again/,
+    says: /this slot has not proven itself within 120 s, and the other one is good: the board starts again/,
+    fault: "unready",
+  },
+  {
+    why: "its daemon says that it is ready, and dies soon after, whenever it is started",
+    change: (folder) => {
+      const say = 'require("node:fs").appendFileSync(process.env.CARPIO_HEARTBEAT, "ready -\\n")';
+      runInstead(folder, `${say}; setTimeout(() => process.exit(9), 5000);`);
+    },
+    tries: 0,
+    says: /this slot has not proven itself within 120 s, and the other one is good: the board starts again/,
     fault: "unready",
   },
   {
@@ -73,7 +83,7 @@ const hangs: readonly Hang[] = [
   },
 ];
 
-describe("a slot that hangs", { timeout: 1_200_000, concurrency: true }, () => {
+describe("a slot that hangs", { timeout: 1_200_000, concurrency: 4 }, () => {
   let directory: string;
   before(() => {
     directory = mkdtempSync(join(tmpdir(), "carpio-hangs-"));
