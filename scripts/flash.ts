@@ -4,19 +4,19 @@
  * was looked at and somebody has said yes.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, type Stats, statSync } from "node:fs";
+import { accessSync, constants, existsSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { parseArgs } from "node:util";
 import { describeProblem, readConfig } from "../src/config.js";
 import { forgetCached, openCard, putFile, readBack, showPartitions, writeCard } from "./flashing/card.js";
+import { type CardFile, cardFiles } from "./flashing/card-files.js";
 import { type Disc, describeDisc, inWords, LSBLK, readDisc, refusal } from "./flashing/disc.js";
 import { fatOffset, type Measure, measure, readImage } from "./flashing/image.js";
 
 const [DONE, FAILED, USAGE, BAD_CONFIG] = [0, 1, 64, 78];
 const dist = join(import.meta.dirname, "../../dist");
 const USUAL_IMAGES = ["carpio-raspberrypi.img.zst", "carpio-raspberrypi.img"].map((name) => join(dist, name));
-const CONFIG_NAME = "carpio.toml";
 
 interface Options {
   readonly device: string;
@@ -44,22 +44,27 @@ async function flash(args: readonly string[]): Promise<number> {
   const options = readOptions(args);
   if (typeof options === "string") return complain(`${options}; scripts/flash --help says how`, USAGE);
   const { config, image } = options;
-  if (config !== undefined && !isGoodConfig(config)) return BAD_CONFIG;
+  const files = config === undefined ? [] : readFiles(config);
+  if (!files) return BAD_CONFIG;
   try {
     console.log(`reads ${image}`);
     const measured = await measure(image);
     const target = findTarget(options, measured);
     if (typeof target === "string") return complain(target, FAILED);
     if (!(await isAgreed(target, options))) return complain("nothing was written", FAILED);
-    await write(target, measured, options);
+    await write(target, measured, image, files);
     return DONE;
   } catch (error) {
     return complain(inSentence(error), FAILED);
   }
 }
 
-async function write({ path, isDevice }: Target, measured: Measure, { image, config }: Options) {
-  const { bytes, sha256, head } = measured;
+async function write(
+  { path, isDevice }: Target,
+  { bytes, sha256, head }: Measure,
+  image: string,
+  files: readonly CardFile[],
+) {
   {
     await using card = await openCard(path, isDevice);
     await writeCard(card, readImage(image), progress("writes", bytes));
@@ -68,11 +73,11 @@ async function write({ path, isDevice }: Target, measured: Measure, { image, con
     if (found !== sha256)
       throw new Error(`${path}: what was read back is not what was written: another card`);
   }
-  if (config !== undefined) {
+  for (const file of files) {
     const offset = fatOffset(head);
-    if (offset === undefined) throw new Error(`${image}: found no FAT partition for ${CONFIG_NAME}`);
-    await putFile(path, offset, config, CONFIG_NAME);
-    console.log(`${config} is on it as ${CONFIG_NAME}`);
+    if (offset === undefined) throw new Error(`${image}: found no FAT partition for ${file.name}`);
+    await putFile(path, offset, file);
+    console.log(`${file.from} is on it as ${file.name}`);
   }
   if (isDevice) await showPartitions(path);
   console.log(`${path}: written and verified, ${inWords(bytes)}, sha256 ${sha256}`);
@@ -100,13 +105,13 @@ function readOptions(args: readonly string[]): Options | string {
   }
 }
 
-/** As `carpio check` has it. */
-function isGoodConfig(path: string): boolean {
-  const parsed = readConfig(path);
-  const problems = parsed.ok ? [] : parsed.problems;
-  for (const warning of parsed.warnings) console.error(`warning: ${describeProblem(path, warning)}`);
-  for (const problem of problems) console.error(describeProblem(path, problem));
-  return parsed.ok;
+/** What goes onto the card beside the image; `undefined` when something is wrong, as `carpio check` has it or on a card alone. */
+function readFiles(config: string): readonly CardFile[] | undefined {
+  const parsed = readConfig(config);
+  const { files, problems } = parsed.ok ? cardFiles(config, parsed.files) : { files: [], ...parsed };
+  for (const warning of parsed.warnings) console.error(`warning: ${describeProblem(config, warning)}`);
+  for (const problem of problems) console.error(describeProblem(config, problem));
+  return problems.length === 0 ? files : undefined;
 }
 
 /** What is to be written to, or why it is not. */
@@ -116,13 +121,21 @@ function findTarget({ device: path, fixedDisc }: Options, { bytes }: Measure): T
     const disc = askLsblk(path);
     if (!disc) return `lsblk knows no ${path}`;
     const why = refusal(disc, { imageBytes: bytes, fixedDisc });
-    return why ?? { path, isDevice: true, shown: describeDisc(disc), word: disc.name, isNew: false };
+    if (why !== undefined) return why;
+    mustBeWritable(path);
+    return { path, isDevice: true, shown: describeDisc(disc), word: disc.name, isNew: false };
   }
   if (path.startsWith("/dev/"))
     return `${path}: ${found ? "no disc" : "there is no such device"}; lsblk shows all`;
   if (found && !found.isFile()) return `${path}: found neither a disc nor a file`;
+  if (found) mustBeWritable(path);
   const shown = found ? `${path}: a file of ${inWords(found.size)}` : `${path}: a new file`;
   return { path, isDevice: false, shown, word: "yes", isNew: !found };
+}
+
+/** Throws what opening it would, before somebody has thought about a yes for nothing. */
+function mustBeWritable(path: string): void {
+  accessSync(path, constants.R_OK | constants.W_OK);
 }
 
 function askLsblk(path: string): Disc | undefined {

@@ -11,6 +11,7 @@ import { dirname, resolve } from "node:path";
 import { type Driver, readBoardFile } from "./board.js";
 import { KEY_BYTES, type Signature } from "./carp/digest.js";
 import type { MasterDownRule } from "./carp/interval.js";
+import { type NamedFile, namedFiles } from "./config/named-files.js";
 import { isPath } from "./config/notation.js";
 import type { Fault, Problem } from "./config/problem.js";
 import { repeats } from "./config/repeats.js";
@@ -92,7 +93,12 @@ export interface HookConfig {
 }
 
 export type Parsed =
-  | { readonly ok: true; readonly config: Config; readonly warnings: readonly Problem[] }
+  | {
+      readonly ok: true;
+      readonly config: Config;
+      readonly files: readonly NamedFile[];
+      readonly warnings: readonly Problem[];
+    }
   | { readonly ok: false; readonly problems: readonly Problem[]; readonly warnings: readonly Problem[] };
 
 export interface ParseOptions {
@@ -127,7 +133,13 @@ export function parseConfig(text: string, options: ParseOptions): Parsed {
   const problems = inFileOrder([...source.problems, ...faults.map(locate)]);
   const warnings = inFileOrder(oddities(sketch).map(locate));
   if (!file || problems.length > 0) return { ok: false, problems, warnings };
-  return { ok: true, config: toConfig(file, source.table, keys, options.hostname), warnings };
+  const config = toConfig(file, source.table, keys, options.hostname);
+  const files = namedFiles(file).map(({ path, name }) => ({
+    line: lineOf(path),
+    key: formatKey(path),
+    name,
+  }));
+  return { ok: true, config, files, warnings };
 }
 
 /** Reads a file and those it names; relative names start from the folder it is in. */

@@ -4,7 +4,15 @@
  */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -17,6 +25,9 @@ after(() => rmSync(folder, { recursive: true }));
 const MIB = 1 << 20;
 const image = join(folder, "card.img");
 const packed = `${image}.zst`;
+
+/** Root may write what nobody may, until that is taken from it. */
+const POWERLESS = process.getuid?.() === 0 ? ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] : [];
 
 const card: Disc = {
   name: "sdb",
@@ -147,8 +158,92 @@ describe("scripts/flash", () => {
     assert.equal(status, 0);
     assert.match(stdout, /mine\.toml is on it as carpio\.toml/);
     assert.equal(readFileSync(target).length, 48 * MIB);
-    const found = execFileSync("mtype", ["-i", `${target}@@${MIB}`, "::carpio.toml"], { encoding: "utf8" });
-    assert.equal(found, text);
+    assert.equal(onCard(target, "carpio.toml"), text);
+  });
+
+  test("puts what the configuration names beside it, byte for byte", () => {
+    const beside = join(folder, "named");
+    mkdirSync(beside);
+    const files = {
+      "key.txt": "mekmitasdigoat\r\n",
+      token: "open sesame",
+      "my rules.conf": "table ip gate {}\n",
+      "panel.toml": readFileSync("board/virt/board.toml", "utf8"),
+      "carpio.toml": [
+        'board = "./panel.toml"',
+        ...["[[carp]]", "vhid = 7", 'interface = "eth0"', 'addresses = ["192.0.2.1/24"]'],
+        'password_file = "key.txt"',
+        ...["[status]", 'token_file = "token"', "[router]", 'nftables = "my rules.conf"', ""],
+      ].join("\n"),
+    };
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(beside, name), text);
+    const target = join(folder, "named-card");
+    const { status, stderr } = flash([target, packed, "--config", join(beside, "carpio.toml"), "--yes"]);
+    assert.equal(stderr, "");
+    assert.equal(status, 0);
+    const found = Object.keys(files).map((name) => [name, onCard(target, name)]);
+    assert.deepEqual(Object.fromEntries(found), files);
+  });
+
+  const unfit: readonly { why: string; toml: string; says: RegExp }[] = [
+    {
+      why: "lies elsewhere",
+      toml: '[status]\ntoken_file = "/etc/hostname"\n',
+      says: /unfit\.toml:2: status\.token_file: found "\/etc\/hostname", wanted a plain name .* beside carpio\.toml$/m,
+    },
+    {
+      why: "lies in a folder",
+      toml: '[router]\nnftables = "rules/nft.conf"\n',
+      says: /unfit\.toml:2: router\.nftables: found "rules\/nft\.conf", wanted a plain name/,
+    },
+    {
+      why: "is a board of one's own in a folder",
+      toml: `board = "${join(import.meta.dirname, "../../board/virt/board.toml")}"\n`,
+      says: /unfit\.toml:1: board: found ".*", wanted a plain name/,
+    },
+    {
+      why: "is not there",
+      toml: '[status]\ntoken_file = "none.txt"\n',
+      says: /status\.token_file: found "none\.txt": no such file or directory \(ENOENT\), wanted a file beside/,
+    },
+    {
+      why: "is a folder",
+      toml: '[status]\ntoken_file = "unfit-folder"\n',
+      says: /status\.token_file: found "unfit-folder": no file, wanted a file beside/,
+    },
+    {
+      why: "is larger than what a board takes",
+      toml: '[router]\nnftables = "unfit-65536.conf"\n',
+      says: /router\.nftables: found "unfit-65536\.conf" of 65536 bytes, wanted fewer than 65536/,
+    },
+    {
+      why: "has an ending of the boot loader's",
+      toml: '[[carp]]\nvhid = 7\ninterface = "eth0"\naddresses = ["192.0.2.1/24"]\npassword_file = "unfit.dat"\n',
+      says: /unfit\.toml:5: carp\[0\]\.password_file: found "unfit\.dat", wanted another ending/,
+    },
+  ];
+  for (const { why, toml, says } of unfit) {
+    test(`refuses a configuration when what it names ${why}, before it writes anything`, () => {
+      const [config, target] = [join(folder, "unfit.toml"), join(folder, "unfit-card")];
+      mkdirSync(join(folder, "unfit-folder"), { recursive: true });
+      writeFileSync(join(folder, "unfit.dat"), "secret\n");
+      writeFileSync(join(folder, "unfit-65536.conf"), "\n".repeat(65_536));
+      writeFileSync(config, toml);
+      const { status, stderr } = flash([target, image, "--config", config, "--yes"]);
+      assert.match(stderr, says);
+      assert.equal(status, 78);
+      assert.ok(!existsSync(target));
+    });
+  }
+
+  test("finds that it may not write before it asks", () => {
+    const target = join(folder, "theirs");
+    writeFileSync(target, "theirs", { mode: 0o444 });
+    const { status, stdout, stderr } = flash([target, image], "yes\n", POWERLESS);
+    assert.match(stderr, /^flash: EACCES: .*theirs.*: as root, such as `sudo scripts\/flash`$/m);
+    assert.equal(status, 1);
+    assert.doesNotMatch(stdout, /Type yes/);
+    assert.equal(readFileSync(target, "utf8"), "theirs");
   });
 
   const refused: readonly { why: string; args: readonly string[]; status: number; says: RegExp }[] = [
@@ -225,8 +320,13 @@ describe("scripts/flash", () => {
   });
 });
 
-function flash(args: readonly string[], input = "") {
-  return spawnSync(process.execPath, [program, ...args], { encoding: "utf8", input });
+function flash(args: readonly string[], input = "", before: readonly string[] = []) {
+  const [command = "", ...rest] = [...before, process.execPath, program, ...args];
+  return spawnSync(command, rest, { encoding: "utf8", input });
+}
+
+function onCard(card: string, name: string): string {
+  return execFileSync("mtype", ["-i", `${card}@@${MIB}`, `::${name}`], { encoding: "utf8" });
 }
 
 /** A small card: 1 MiB with a partition table, and a FAT file system. */

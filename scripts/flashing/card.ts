@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { promisify } from "node:util";
+import type { CardFile } from "./card-files.js";
 
 export type Progress = (bytes: number) => void;
 
@@ -67,7 +68,7 @@ export async function showPartitions(path: string): Promise<void> {
 }
 
 /** Puts a file into the FAT file system that begins there, and looks whether it is in it. */
-export async function putFile(card: string, offset: number, from: string, name: string): Promise<void> {
+export async function putFile(card: string, offset: number, { from, name }: CardFile): Promise<void> {
   const there = ["-i", `${card}@@${offset}`];
   await run("mcopy", ["-o", ...there, from, `::${name}`]);
   const [wanted, { stdout: found }] = await Promise.all([
