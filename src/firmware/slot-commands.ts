@@ -10,7 +10,7 @@ import { RUNNING_FAULTS, type RunningFault, SLOT_NAMES, type SlotName } from "./
 import type { Card } from "./card.js";
 import type { Trust } from "./payload.js";
 import { chooseSlot, giveUpRunning, proveRunning, slotTable, viewSlots } from "./slots.js";
-import { CHUNK_BYTES, type Updated, type UpdateStep, update } from "./update.js";
+import { CHUNK_BYTES, judgeFile, type Updated, type UpdateStep, update } from "./update.js";
 
 /** Made with the image; who has the other half of it can make payloads for its boards. */
 export const UPDATE_KEY = "/etc/carpio/update.pub";
@@ -60,6 +60,7 @@ async function updateAlone(
   if ("heldBy" in lock) throw new Error(`another update goes on, as ${lock.heldBy}`);
   try {
     const ofBytes = file === "-" ? null : sizeOf(file);
+    if (file !== "-") await judgeFile(file, trust);
     const source = file === "-" ? process.stdin : createReadStream(file, { highWaterMark: CHUNK_BYTES });
     let said = 0;
     return await update(card, source as AsyncIterable<Buffer>, trust, (step, bytes) => {

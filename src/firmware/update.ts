@@ -7,10 +7,11 @@
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, open, rm, stat } from "node:fs/promises";
-import { install, otherSlot, type SlotName, vacate } from "./boot-record.js";
+import { type BootRecord, install, otherSlot, type SlotName, vacate } from "./boot-record.js";
 import { type Card, slotFile } from "./card.js";
 import {
   judgeBeginning,
+  judgeEnd,
   judgePayload,
   MOST_BYTES,
   type Passed,
@@ -43,6 +44,7 @@ export async function update(
   if (running === undefined)
     throw new Error("no slot runs here: a board's own system is updated, and no other");
   const slot = otherSlot(running);
+  mustBeSpare(await record.read(), running);
   const trailer = await card.use(async (folder) => {
     // Not before there is something: a mistaken file costs nobody a slot.
     const passing = beginning(source);
@@ -60,6 +62,22 @@ export async function update(
   return { slot, version: trailer.version, bytes: trailer.size };
 }
 
+/**
+ * A file's beginning and end, before anything is given up for it: one that is cut or that nobody we trust has
+ * signed costs no slot. A stream has its end too late for that. Throws a sentence.
+ */
+export async function judgeFile(path: string, trust: Trust): Promise<void> {
+  const found = await stat(path);
+  if (!found.isFile()) return;
+  const [beginning, trailer] = await withFile(path, constants.O_RDONLY, async (file) => [
+    await readSector(file, 0),
+    await readSector(file, Math.max(0, found.size - TRAILER_BYTES)),
+  ]);
+  const problem = judgeBeginning(beginning);
+  if (problem !== undefined) throw new Error(problem);
+  mustBe(judgeEnd({ bytes: found.size, trailer }, trust));
+}
+
 /** What lies in a slot's file, read to its end. Throws when it cannot be read. */
 export async function readSlot(path: string, onStep: OnStep = () => {}): Promise<Passed> {
   return withFile(path, constants.O_RDONLY, (file) =>
@@ -71,10 +89,24 @@ export async function readSlot(path: string, onStep: OnStep = () => {}): Promise
 export async function readTrailer(path: string): Promise<Uint8Array | undefined> {
   const { size } = await stat(path).catch(() => ({ size: 0 }));
   if (size < TRAILER_BYTES) return undefined;
-  return withFile(path, constants.O_RDONLY, async (file) => {
-    const { buffer } = await file.read(Buffer.alloc(TRAILER_BYTES), 0, TRAILER_BYTES, size - TRAILER_BYTES);
-    return buffer;
-  }).catch(() => undefined);
+  return withFile(path, constants.O_RDONLY, (file) => readSector(file, size - TRAILER_BYTES)).catch(
+    () => undefined,
+  );
+}
+
+/**
+ * The only slot that has proven itself is nobody's to write: should the one that runs fail
+ * in the middle of it, its keeper starts the board again, and nothing good is left. Throws a sentence.
+ */
+function mustBeSpare(record: BootRecord, running: SlotName): void {
+  const state = record[running];
+  const other = otherSlot(running);
+  if (state === "good" || record[other] !== "good") return;
+  const stands =
+    state === "new"
+      ? "is still on trial: wait until it has proven itself"
+      : `was given up: start ${other} first`;
+  throw new Error(`slot ${running}, which runs, ${stands}, or say \`carpio slot good\``);
 }
 
 /**
@@ -99,6 +131,12 @@ async function writeSlot(path: string, source: AsyncIterable<Uint8Array>, onStep
     await file.sync();
     return passed;
   });
+}
+
+/** What there is of it. */
+async function readSector(file: FileHandle, at: number): Promise<Uint8Array> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(TRAILER_BYTES), 0, TRAILER_BYTES, at);
+  return buffer.subarray(0, bytesRead);
 }
 
 async function withFile<T>(path: string, flags: number, work: (file: FileHandle) => Promise<T>): Promise<T> {

@@ -10,12 +10,12 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { begin, type SlotName } from "../../src/firmware/boot-record.js";
+import { type BootRecord, begin, type SlotName } from "../../src/firmware/boot-record.js";
 import { type Card, findCard, openRecord, slotFile } from "../../src/firmware/card.js";
 import { formatTrailer, judgePayload, type Trust } from "../../src/firmware/payload.js";
 import { orderSlot, readTrust } from "../../src/firmware/slot-commands.js";
 import { chooseSlot, giveUpRunning, proveRunning, slotTable, viewSlots } from "../../src/firmware/slots.js";
-import { readSlot, update } from "../../src/firmware/update.js";
+import { judgeFile, readSlot, update } from "../../src/firmware/update.js";
 
 const MAIN = join(import.meta.dirname, "../../src/main.js");
 const root = mkdtempSync(join(tmpdir(), "carpio-update-"));
@@ -151,6 +151,73 @@ for (const { is, bytes, says, keeps } of refusals) {
   });
 }
 
+const standings: readonly { why: string; record: BootRecord; says: RegExp | undefined }[] = [
+  {
+    why: "the one that runs is on trial, and the other one good",
+    record: { next: "a", tries: 1, a: "new", b: "good" },
+    says: /^slot a, which runs, is still on trial: wait until it has proven itself, or say `carpio slot good`$/,
+  },
+  {
+    why: "the one that runs was given up for a good one",
+    record: { next: "b", tries: 0, a: "bad", b: "good" },
+    says: /^slot a, which runs, was given up: start b first, or say `carpio slot good`$/,
+  },
+  {
+    why: "neither has proven itself, as on a fresh card",
+    record: { next: "a", tries: 1, a: "new", b: "new" },
+    says: undefined,
+  },
+  {
+    why: "the one that runs is on trial, and the other one no better",
+    record: { next: "a", tries: 2, a: "new", b: "silent" },
+    says: undefined,
+  },
+  { why: "both are good", record: { next: "a", tries: 0, a: "good", b: "good" }, says: undefined },
+];
+for (const { why, record, says } of standings) {
+  test(`an update is ${says ? "refused, and costs nothing" : "taken"} when ${why}`, async () => {
+    const { card, folder } = await newCard();
+    const before = payload("0");
+    writeFileSync(slotFile(folder, "b"), before);
+    await openRecord(folder).write(record);
+    const updated = update(card, inPieces(payload("2")), trust);
+    if (!says) {
+      assert.equal((await updated).version, "2");
+      return;
+    }
+    await assert.rejects(updated, ({ message }: Error) => says.test(message));
+    assert.deepEqual(await openRecord(folder).read(), record);
+    assert.ok(readFileSync(slotFile(folder, "b")).equals(before));
+  });
+}
+
+const ends: readonly { is: string; bytes: Buffer; says: RegExp | undefined }[] = [
+  { is: "whole", bytes: payload("3"), says: undefined },
+  { is: "cut", bytes: payload("3").subarray(0, -1), says: /the end is missing/ },
+  {
+    is: "without its middle",
+    bytes: Buffer.concat([payload("3").subarray(0, MIB), payload("3").subarray(-512)]),
+    says: /size: found 1048576 bytes, wanted 3145728/,
+  },
+  { is: "unsigned", bytes: payload("3", MIB, "nobody"), says: /signature: found none/ },
+  {
+    is: "signed by another",
+    bytes: payload("3", MIB, generateKeyPairSync("ed25519").privateKey),
+    says: /another key/,
+  },
+  { is: "a whole image", bytes: Buffer.alloc(MIB), says: /wanted a payload of a slot/ },
+  { is: "short", bytes: Buffer.from("hsqs"), says: /the end is missing/ },
+  { is: "empty", bytes: Buffer.alloc(0), says: /wanted a payload of a slot/ },
+];
+for (const { is, bytes, says } of ends) {
+  test(`a file that is ${is} is ${says ? "refused" : "taken"} by its beginning and its end`, async () => {
+    const file = join(root, "ends.payload");
+    writeFileSync(file, bytes);
+    if (says) await assert.rejects(judgeFile(file, trust), says);
+    else await judgeFile(file, trust);
+  });
+}
+
 test("both slots are shown, and one is chosen", async () => {
   const { card, folder } = await newCard();
   assert.equal(
@@ -232,6 +299,14 @@ test("carpio update and carpio slot, as somebody at a terminal has them", async 
   assert.match(done.stdout, /^version 2, 1\.0 MB, is in slot b and started next; until it has proven itself/);
   assert.equal(done.status, 0);
   assert.match(carpio(["slot"]).stdout, /b {2}2 +next +new: not started yet/);
+
+  const half = join(root, "half.payload");
+  writeFileSync(half, payload("3").subarray(0, MIB));
+  const cut = carpio(["update", half, "--config", config]);
+  assert.match(cut.stderr, /^carpio: update: the end is missing/);
+  assert.equal(cut.status, 1);
+  assert.match(carpio(["slot"]).stdout, /b {2}2 +next +new: not started yet/);
+
   assert.match(carpio(["slot", "a"]).stdout, /a {2}1 +running, next +good/);
   assert.equal(carpio(["slot", "c"]).status, 64);
 
