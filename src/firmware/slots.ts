@@ -11,6 +11,7 @@ import {
   SLOT_NAMES,
   type SlotFault,
   type SlotName,
+  type SlotState,
   TRIES,
   vacate,
 } from "./boot-record.js";
@@ -33,10 +34,8 @@ export async function viewSlots(card: Card): Promise<readonly SlotView[]> {
   return card.use((folder) =>
     Promise.all(
       SLOT_NAMES.map(async (name): Promise<SlotView> => {
-        const trailer = await readTrailer(slotFile(folder, name));
-        const parsed = trailer && parseTrailer(trailer);
-        const version = parsed?.ok ? parsed.value.version : undefined;
-        const standing = version === undefined ? "nothing whole in it" : standingOf(record, name);
+        const version = await versionIn(slotFile(folder, name), record[name]);
+        const standing = standingOf(record, name, version);
         return { name, version, running: card.running === name, next: record.next === name, standing };
       }),
     ),
@@ -89,10 +88,19 @@ const WRONG: Readonly<Record<SlotFault, string>> = {
   bad: "it was given up by hand",
 };
 
-function standingOf(record: BootRecord, name: SlotName): string {
+/** An update that was cut leaves the end of an older payload, which is no more. */
+async function versionIn(file: string, state: SlotState): Promise<string | undefined> {
+  const trailer = state === "unfinished" ? undefined : await readTrailer(file);
+  const parsed = trailer && parseTrailer(trailer);
+  return parsed?.ok ? parsed.value.version : undefined;
+}
+
+/** What the record says is wrong comes first: that is why it is so, and what the file looks like only follows. */
+function standingOf(record: BootRecord, name: SlotName, version: string | undefined): string {
   const state = record[name];
+  if (state !== "good" && state !== "new") return `bad: ${WRONG[state]}`;
+  if (version === undefined) return "nothing whole in it";
   if (state === "good") return "good";
-  if (state !== "new") return `bad: ${WRONG[state]}`;
   if (record.next !== name || record.tries === 0) return "new: not started yet";
   return `new: started ${record.tries} of ${TRIES} times without proving itself`;
 }

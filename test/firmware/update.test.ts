@@ -10,7 +10,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { type BootRecord, begin, type SlotName } from "../../src/firmware/boot-record.js";
+import { type BootRecord, begin, type SlotName, type SlotState } from "../../src/firmware/boot-record.js";
 import { type Card, findCard, openRecord, slotFile } from "../../src/firmware/card.js";
 import { formatTrailer, judgePayload, type Trust } from "../../src/firmware/payload.js";
 import { orderSlot, readTrust } from "../../src/firmware/slot-commands.js";
@@ -235,6 +235,53 @@ test("both slots are shown, and one is chosen", async () => {
   await chooseSlot(card, "a");
   assert.deepEqual(await started(folder), { slot: "a", whole: true });
 });
+
+const shown: readonly { why: string; state: SlotState; bytes: Buffer | undefined; line: string }[] = [
+  {
+    why: "whose update was cut shows no older payload's version",
+    state: "unfinished",
+    bytes: payload("1.5", MIB),
+    line: "b  -                            bad: its update was not finished",
+  },
+  {
+    why: "whose first update was cut has that for its reason",
+    state: "unfinished",
+    bytes: payload("2").subarray(0, MIB),
+    line: "b  -                            bad: its update was not finished",
+  },
+  {
+    why: "that was found damaged, without an end, says so",
+    state: "damaged",
+    bytes: payload("2").subarray(0, MIB),
+    line: "b  -                            bad: it was found damaged",
+  },
+  {
+    why: "that was given up shows which version that was",
+    state: "bad",
+    bytes: payload("2", MIB),
+    line: "b  2                            bad: it was given up by hand",
+  },
+  {
+    why: "that nothing was ever written to says so",
+    state: "new",
+    bytes: undefined,
+    line: "b  -                            nothing whole in it",
+  },
+  {
+    why: "that was good, and whose file is gone, says so",
+    state: "good",
+    bytes: undefined,
+    line: "b  -                            nothing whole in it",
+  },
+];
+for (const { why, state, bytes, line } of shown) {
+  test(`a slot ${why}`, async () => {
+    const { card, folder } = await newCard();
+    if (bytes) writeFileSync(slotFile(folder, "b"), bytes);
+    await openRecord(folder).write({ next: "a", tries: 0, a: "good", b: state });
+    assert.equal(slotTable(await viewSlots(card)).split("\n")[1], line);
+  });
+}
 
 test("a slot that runs proves itself, once", async () => {
   const { folder, runtime, card } = await newCard();
