@@ -1018,6 +1018,40 @@ rules("a board's own system", [
     toml: '[ssh]\nkey = "-----BEGIN OPENSSH PRIVATE KEY-----"\n',
     says: ["f:2: ssh.key: found 35 bytes, wanted the public key, from the .pub file: this one is private"],
   },
+  { why: "several keys in a list", toml: `[ssh]\nkey = ["${KEY}", "${KEY}2"]\n`, says: [] },
+  {
+    why: "a wrong key in a list, by its index",
+    toml: `[ssh]\nkey = [\n  "${KEY}",\n  "ssh-dss AAAA",\n]\n`,
+    says: [
+      "f:4: ssh.key[1]: found 12 bytes, wanted the line of a .pub file, such as ssh-ed25519 AAAA… somebody",
+    ],
+  },
+  {
+    why: "a private key in a list, which it does not show either",
+    toml: '[ssh]\nkey = ["-----BEGIN OPENSSH PRIVATE KEY-----"]\n',
+    says: ["f:2: ssh.key[0]: found 35 bytes, wanted the public key, from the .pub file: this one is private"],
+  },
+  {
+    why: "a list of no keys",
+    toml: "[ssh]\nkey = []\n",
+    says: [
+      "f:2: ssh.key: found an empty list, wanted the line of a .pub file, such as ssh-ed25519 AAAA… somebody, or a list of them",
+    ],
+  },
+  {
+    why: "a number for a key",
+    toml: "[ssh]\nkey = 1\n",
+    says: [
+      "f:2: ssh.key: found a number, wanted the line of a .pub file, such as ssh-ed25519 AAAA… somebody, or a list of them",
+    ],
+  },
+  {
+    why: "no key at all",
+    toml: "[ssh]\n",
+    says: [
+      "f:1: ssh.key: found nothing, wanted the line of a .pub file, such as ssh-ed25519 AAAA… somebody, or a list of them",
+    ],
+  },
   {
     why: "an empty key",
     toml: '[ssh]\nkey = ""\n',

@@ -72,7 +72,8 @@ function withoutBroken(output: unknown, issues: readonly v.BaseIssue<unknown>[])
 
 function faultOf(issue: v.BaseIssue<unknown>): Fault {
   const path = pathOf(issue);
-  const found = SECRETS.includes(String(path.at(-1))) ? describeSecret(issue.input) : describe(issue.input);
+  const isSecret = path.some((part) => SECRETS.includes(String(part)));
+  const found = isSecret ? describeSecret(issue.input) : describe(issue.input);
   return { path, found, wanted: issue.message };
 }
 

@@ -16,6 +16,7 @@ export const ADDRESS = "an address, such as 192.0.2.53 or 2001:db8::53";
 export const SERVER = "the name or the address of a server";
 export const SYSLOG = "a name or an address, with or without :PORT, such as 192.0.2.9:514";
 export const SSH_KEY = "the line of a .pub file, such as ssh-ed25519 AAAA… somebody";
+export const SSH_KEYS = `${SSH_KEY}, or a list of them`;
 
 const SYSLOG_PORT = 514;
 /** What dropbear takes. */
@@ -48,7 +49,7 @@ export function readSyslog(text: string, refuse: Refuse): Endpoint {
   return fits && port >= 1 && port <= 65_535 ? { host, port } : refuse(SYSLOG);
 }
 
-/** Several keys stand on a line each. Options before a key are a program's business, and dropbear has few of them. */
+/** In one text, several keys stand on a line each. Options before a key are a program's business, and dropbear has few of them. */
 export function readSshKeys(text: string, refuse: Refuse): readonly string[] {
   const lines = text.split(/\r?\n/).map((line) => line.trim());
   const keys = lines.filter((line) => line !== "" && !line.startsWith("#"));

@@ -15,6 +15,7 @@ import {
   readSyslog,
   SERVER,
   SSH_KEY,
+  SSH_KEYS,
   SYSLOG,
 } from "./system-notation.js";
 import type { Tables } from "./unknown-keys.js";
@@ -40,7 +41,14 @@ const networkEntries = {
   interface: v.optional(v.array(table(interfaceEntries), INTERFACES), []),
 };
 
-const sshEntries = { key: textThat(SSH_KEY, readSshKeys) };
+const sshKeys = textThat(SSH_KEYS, readSshKeys);
+const sshKeyList = v.pipe(
+  v.array(textThat(SSH_KEY, readSshKeys), SSH_KEYS),
+  v.minLength(1, SSH_KEYS),
+  v.transform((keys) => keys.flat()),
+);
+/** One of the two, so that what is wrong in a list is said of the key that is wrong. */
+const sshEntries = { key: v.lazy((written) => (Array.isArray(written) ? sshKeyList : sshKeys)) };
 const ntpEntries = { servers: v.array(textThat(SERVER, readServer), `a list of ${SERVER}`) };
 const logEntries = { remote: textThat(SYSLOG, readSyslog) };
 const consoleEntries = { serial: v.optional(oneOf("log", "shell"), "log") };

@@ -275,6 +275,19 @@ const rows: readonly {
     ],
   },
   {
+    why: "each key of a list opens it, and so does each line of one of them",
+    toml: `[ssh]\nkey = ["${SSH_KEY}1", """\n${SSH_KEY}2\n${SSH_KEY}3\n"""]\n`,
+    what: "ssh",
+    is: [
+      "ssh",
+      "write /run/carpio/ssh/authorized_keys",
+      `${SSH_KEY}1`,
+      `${SSH_KEY}2`,
+      `${SSH_KEY}3`,
+      "keep ssh_host_key as /run/carpio/ssh/host_key, made by dropbearkey -t ed25519 -f /run/carpio/ssh/host_key",
+    ],
+  },
+  {
     why: "a shell on the serial line",
     toml: '[console]\nserial = "shell"\n',
     what: "console",
