@@ -213,13 +213,18 @@ describe("scripts/flash", () => {
     },
     {
       why: "is larger than what a board takes",
-      toml: '[router]\nnftables = "unfit-65536.conf"\n',
-      says: /router\.nftables: found "unfit-65536\.conf" of 65536 bytes, wanted fewer than 65536/,
+      toml: '[router]\nnftables = "unfit-large.conf"\n',
+      says: /router\.nftables: found "unfit-large\.conf" of 1048576 bytes, wanted fewer than 1048576/,
+    },
+    {
+      why: "would take the place of the kernel's command line",
+      toml: '[router]\nnftables = "Cmdline.txt"\n',
+      says: /router\.nftables: found "Cmdline\.txt", wanted another name/,
     },
     {
       why: "has an ending of the boot loader's",
       toml: '[[carp]]\nvhid = 7\ninterface = "eth0"\naddresses = ["192.0.2.1/24"]\npassword_file = "unfit.dat"\n',
-      says: /unfit\.toml:5: carp\[0\]\.password_file: found "unfit\.dat", wanted another ending/,
+      says: /unfit\.toml:5: carp\[0\]\.password_file: found "unfit\.dat", wanted another name/,
     },
   ];
   for (const { why, toml, says } of unfit) {
@@ -227,7 +232,7 @@ describe("scripts/flash", () => {
       const [config, target] = [join(folder, "unfit.toml"), join(folder, "unfit-card")];
       mkdirSync(join(folder, "unfit-folder"), { recursive: true });
       writeFileSync(join(folder, "unfit.dat"), "secret\n");
-      writeFileSync(join(folder, "unfit-65536.conf"), "\n".repeat(65_536));
+      writeFileSync(join(folder, "unfit-large.conf"), "\n".repeat(1 << 20));
       writeFileSync(config, toml);
       const { status, stderr } = flash([target, image, "--config", config, "--yes"]);
       assert.match(stderr, says);

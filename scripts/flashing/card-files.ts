@@ -20,9 +20,9 @@ export interface CardFile {
 export const CONFIG_NAME = "carpio.toml";
 
 /** Files of this length are left on the card: see `take_files` in board/payload/usr/lib/carpio/system. */
-const TOO_MANY_BYTES = 64 << 10;
-/** So are those with these endings, which are the boot loader's. */
-const LEFT_THERE = /\.(bin|dat|dtb)$/i;
+const TOO_MANY_BYTES = 1 << 20;
+/** What starts the board is not to be written over, and some of it is left on the card by its ending. */
+const OF_THE_START = /\.(bin|dat|dtb|elf|img|sqf)$|^(config|cmdline)\.txt$/i;
 /** What is the same name on Linux, in a FAT and for mtools. */
 const PLAIN = /^[\w .-]*[\w-]$/;
 
@@ -46,8 +46,8 @@ function faultOf({ from, name }: CardFile, found: string): Pick<Problem, "found"
     const wanted = `a plain name of letters, digits, spaces, ".", "-" and "_": on the card it lies beside ${CONFIG_NAME}`;
     return { found, wanted };
   }
-  if (LEFT_THERE.test(name)) {
-    return { found, wanted: "another ending: files in .bin, .dat and .dtb are the boot loader's" };
+  if (OF_THE_START.test(name)) {
+    return { found, wanted: "another name: one such as this is of what starts the board" };
   }
   const bytes = sizeOf(from);
   if (typeof bytes === "string") {
