@@ -5,18 +5,20 @@
  */
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { describeProblem, readConfig } from "../src/config.js";
 import { freePort, STATUS_PORT } from "../test/emulated/qemu.js";
 import { addressOf, macOf } from "../test/image/appliance.js";
 import type { Kind } from "../test/image/card.js";
 import { dieOf, firstSignal } from "./demonstration/ending.js";
 import { hasTerminal, Terminal } from "./demonstration/terminal.js";
-import { Board, type Name, type Sight } from "./emulation/board.js";
+import { Board, type Name, type Settings, type Sight } from "./emulation/board.js";
 import { Lan } from "./emulation/lan.js";
 import { type DEEDS, describe, draw } from "./emulation/picture.js";
+import { cardFiles } from "./flashing/card-files.js";
 
 interface Order {
   readonly kinds: readonly Kind[];
-  readonly configs: readonly string[];
+  readonly configs: readonly Settings[];
   readonly untouched: boolean;
 }
 
@@ -76,27 +78,33 @@ async function closeAll(closers: readonly Closer[]): Promise<void> {
 
 function readOrder(args: readonly string[]): Order | string {
   const kinds: Kind[] = [];
-  const configs: string[] = [];
+  const configs: Settings[] = [];
   let untouched = false;
   for (let i = 0; i < args.length; i++) {
     const arg = args[i] ?? "";
     if (arg === "virt" || arg === "raspberrypi") kinds.push(arg);
     else if (arg === "--untouched") untouched = true;
     else if (arg === "--config" && args[i + 1] !== undefined) {
-      const config = readConfig(args[++i] ?? "");
-      if ("problem" in config) return config.problem;
-      configs.push(config.text);
+      const settings = readSettings(args[++i] ?? "");
+      if (typeof settings === "string") return settings;
+      configs.push(settings);
     } else return `found ${arg}, wanted virt, raspberrypi, --untouched or --config FILE`;
   }
   if (kinds.length > NAMES.length) return `found ${kinds.length} boards, wanted one or two`;
   return { kinds: kinds.length > 0 ? kinds : ["virt", "virt"], configs, untouched };
 }
 
-function readConfig(file: string): { readonly text: string } | { readonly problem: string } {
+/** One in which something is wrong is taken as it is: how a board takes that may be what somebody wants to see. */
+function readSettings(file: string): Settings | string {
   try {
-    return { text: readFileSync(file, "utf8") };
+    const parsed = readConfig(file);
+    const text = readFileSync(file, "utf8");
+    if (!parsed.ok) return { text, beside: [] };
+    const { beside, problems } = cardFiles(file, parsed.files);
+    if (problems.length === 0) return { text, beside };
+    return problems.map((problem) => `--config: ${describeProblem(file, problem)}`).join("\n");
   } catch (error) {
-    return { problem: `--config: ${error instanceof Error ? error.message : error}` };
+    return `--config: ${error instanceof Error ? error.message : error}`;
   }
 }
 
@@ -135,7 +143,7 @@ async function openStage(
     const board = new Board({
       name,
       kind,
-      config: untouched ? undefined : (configs[index] ?? configs[0] ?? configFor(name, kind, names)),
+      settings: untouched ? undefined : (configs[index] ?? configs[0] ?? settingsFor(name, kind, names)),
       number: NUMBERS[name],
       netdev: lan.plugs[index]?.netdev ?? "",
       port: forwards[index]?.port ?? 0,
@@ -149,7 +157,7 @@ async function openStage(
 }
 
 /** As one would write it for a pair. Two emulated boards share this computer's processors: no haste. */
-function configFor(name: Name, kind: Kind, names: readonly Name[]): string {
+function settingsFor(name: Name, kind: Kind, names: readonly Name[]): Settings {
   const others = names
     .filter((each) => each !== name)
     .map((each) => `"http://${addressOf(NUMBERS[each])}:${STATUS_PORT}"`);
@@ -165,7 +173,7 @@ function configFor(name: Name, kind: Kind, names: readonly Name[]): string {
     "[status]",
     `peers = [${others}]`,
   ];
-  return `${lines.join("\n")}\n`;
+  return { text: `${lines.join("\n")}\n`, beside: [] };
 }
 
 /** The well-known one and those after it, or others where somebody has these. */

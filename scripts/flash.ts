@@ -10,7 +10,7 @@ import { createInterface } from "node:readline/promises";
 import { parseArgs } from "node:util";
 import { describeProblem, readConfig } from "../src/config.js";
 import { forgetCached, openCard, putFile, readBack, showPartitions, writeCard } from "./flashing/card.js";
-import { type CardFile, cardFiles } from "./flashing/card-files.js";
+import { type CardFile, CONFIG_NAME, cardFiles } from "./flashing/card-files.js";
 import { type Disc, describeDisc, inWords, LSBLK, readDisc, refusal } from "./flashing/disc.js";
 import { fatOffset, type Measure, measure, readImage } from "./flashing/image.js";
 
@@ -108,10 +108,11 @@ function readOptions(args: readonly string[]): Options | string {
 /** What goes onto the card beside the image; `undefined` when something is wrong, as `carpio check` has it or on a card alone. */
 function readFiles(config: string): readonly CardFile[] | undefined {
   const parsed = readConfig(config);
-  const { files, problems } = parsed.ok ? cardFiles(config, parsed.files) : { files: [], ...parsed };
+  const { beside, problems } = parsed.ok ? cardFiles(config, parsed.files) : { beside: [], ...parsed };
   for (const warning of parsed.warnings) console.error(`warning: ${describeProblem(config, warning)}`);
   for (const problem of problems) console.error(describeProblem(config, problem));
-  return problems.length === 0 ? files : undefined;
+  // The configuration comes last: where it is, all that it names is there as well.
+  return problems.length === 0 ? [...beside, { from: config, name: CONFIG_NAME }] : undefined;
 }
 
 /** What is to be written to, or why it is not. */

@@ -5,11 +5,11 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { describe, test } from "node:test";
+import { dirname, join } from "node:path";
+import { after, describe, test } from "node:test";
 import { type Row, width } from "../scripts/demonstration/ink.js";
 import type { Name, Sight } from "../scripts/emulation/board.js";
 import { draw, describe as inOneLine, type Picture } from "../scripts/emulation/picture.js";
@@ -19,7 +19,7 @@ import { openQtest } from "./emulated/monitor.js";
 const DARK = { role: false, maintenance: false, fault: false };
 
 function board(name: Name, of: Partial<Sight> = {}): Sight {
-  const place = { name, kind: "virt", config: undefined, number: 11, netdev: "", port: 8081 } as const;
+  const place = { name, kind: "virt", settings: undefined, number: 11, netdev: "", port: 8081 } as const;
   return { place, isOn: true, pressed: false, lamps: DARK, status: undefined, lines: [], ...of };
 }
 
@@ -162,11 +162,20 @@ test("a machine that goes without having read its question ends nobody who asks 
   assert.equal(await asked, "gone");
 });
 
+/** It names what a card cannot have. */
+const ELSEWHERE = join(mkdtempSync(join(tmpdir(), "carpio-test-")), "carpio.toml");
+writeFileSync(ELSEWHERE, '[status]\ntoken_file = "/etc/hostname"\n');
+after(() => rmSync(dirname(ELSEWHERE), { recursive: true }));
+
 const refused: readonly { args: readonly string[]; says: RegExp }[] = [
   { args: ["pi"], says: /found pi, wanted virt, raspberrypi/ },
   { args: ["virt", "virt", "virt"], says: /found 3 boards, wanted one or two/ },
   { args: ["--config"], says: /found --config, wanted/ },
   { args: ["--config", "/nowhere/carpio.toml"], says: /nowhere\/carpio\.toml/ },
+  {
+    args: ["--config", ELSEWHERE],
+    says: /carpio\.toml:2: status\.token_file: found "\/etc\/hostname", wanted a plain name/,
+  },
 ];
 for (const { args, says } of refused) {
   test(`the command line "${args.join(" ")}" is refused`, () => {

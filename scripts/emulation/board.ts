@@ -12,15 +12,23 @@ import type { Snapshot } from "../../src/status/snapshot.js";
 import { FAULT, MAINTENANCE, ROLE } from "../../test/emulated/lamps.js";
 import { Qemu } from "../../test/emulated/qemu.js";
 import { CHIPS, machineOf } from "../../test/image/appliance.js";
-import { copyCard, imageOf, type Kind, putText } from "../../test/image/card.js";
+import { copyCard, imageOf, type Kind, putFile, putText } from "../../test/image/card.js";
+import { type CardFile, CONFIG_NAME } from "../flashing/card-files.js";
 
 export type Name = "left" | "right";
+
+/** An operator's files on a card. */
+export interface Settings {
+  /** Of carpio.toml. */
+  readonly text: string;
+  readonly beside: readonly CardFile[];
+}
 
 export interface Place {
   readonly name: Name;
   readonly kind: Kind;
-  /** Of carpio.toml; without it the card stays as it came out of the box. */
-  readonly config: string | undefined;
+  /** Without them the card stays as it came out of the box. */
+  readonly settings: Settings | undefined;
   readonly number: number;
   readonly netdev: string;
   /** Of this computer, where the board's page is. */
@@ -60,7 +68,8 @@ export class Board {
     this.#place = place;
     this.#directory = mkdtempSync(join(tmpdir(), `carpio-emulate-${place.name}-`));
     this.#card = copyCard(imageOf(place.kind), join(this.#directory, "card.img"));
-    if (place.config !== undefined) putText(this.#card, "carpio.toml", place.config);
+    for (const { from, name } of place.settings?.beside ?? []) putFile(this.#card, from, name);
+    if (place.settings) putText(this.#card, CONFIG_NAME, place.settings.text);
     void this.#keepAsking();
   }
 

@@ -26,7 +26,7 @@ const OF_THE_START = /\.(bin|dat|dtb|elf|img|sqf)$|^(config|cmdline)\.txt$/i;
 /** What is the same name on Linux, in a FAT and for mtools. */
 const PLAIN = /^[\w .-]*[\w-]$/;
 
-/** What goes onto the card, or everything that cannot be there as the configuration wants it. */
+/** What goes onto the card beside the configuration, or everything that cannot be there as that wants it. */
 export function cardFiles(config: string, named: readonly NamedFile[]) {
   const wanted = named.map(({ name, ...place }) => {
     const file = { from: resolve(dirname(config), name), name: normalize(name) };
@@ -36,9 +36,7 @@ export function cardFiles(config: string, named: readonly NamedFile[]) {
     const fault = faultOf(file, describe(name));
     return fault ? [{ ...place, ...fault }] : [];
   });
-  // The configuration comes last: where it is, all that it names is there as well.
-  const files = [...wanted.map(({ file }) => file), { from: config, name: CONFIG_NAME }];
-  return { files, problems };
+  return { beside: wanted.map(({ file }) => file), problems };
 }
 
 function faultOf({ from, name }: CardFile, found: string): Pick<Problem, "found" | "wanted"> | undefined {
