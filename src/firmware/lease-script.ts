@@ -24,7 +24,7 @@ tell() {
 # It starts again, and finds the address: a hang-up that comes before it waits for one is lost.
 # Its number may be another's by now.
 tell_mdns() {
-  pid=$(cat "$run/mdns-$interface.pid" 2>/dev/null) || return 0
+  pid=$(cat "$run/mdnsd-$interface.pid" 2>/dev/null) || return 0
   [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != mdnsd ] || kill "$pid"
 }
 
@@ -46,6 +46,7 @@ case "$1" in
     [ "$1" = renew ] || echo "$interface has $ip/$mask by DHCP"
     ;;
   deconfig)
+    /sbin/ip link set dev "$interface" up
     forget
     tell
     ;;

@@ -16,6 +16,11 @@ export type Step =
   /** A file that a command makes once, and the card keeps. */
   | { readonly keep: string; readonly at: string; readonly make: readonly string[] };
 
+/** Such as the network is made of; a shell can take it too. */
+type NetworkStep =
+  | Extract<Step, { write: string }>
+  | { readonly run: readonly string[]; readonly input: string };
+
 export interface Stage {
   readonly about: string;
   readonly steps: readonly Step[];
@@ -58,6 +63,11 @@ const RULES = `${RUN}/nftables.conf`;
 const LEASE = `${RUN}/lease.sh`;
 const SSH = `${RUN}/ssh`;
 const MDNS = `${RUN}/mdns`;
+/** For each interface that is or may be plugged in, a folder with what the porter needs of it. */
+const INTERFACES = `${RUN}/interfaces`;
+const PORTER = "/usr/lib/carpio/porter";
+/** What the kernel calls the first one, where nobody knows it by another name. */
+const USUAL_INTERFACE = "eth0";
 /** Debian's busybox has an ip of its own, which knows less. */
 const IP = ["/sbin/ip", "-force", "-batch", "-"];
 /** A board starts in 1970: then the clock jumps, at whatever moment. Nobody may ask it. */
@@ -76,21 +86,27 @@ const SYSLOG =
 /** All lines of the board are in the kernel's log, which keeps them until somebody takes them on. */
 const KLOG = "until [ -S /dev/log ]; do sleep 1; done; exec klogd -n";
 /**
+ * What stands on an interface waits until that is there. `$0` is where its number is found: the
+ * porter ends it when the interface is another one, and `keep` starts it again.
+ */
+const ON_INTERFACE = 'echo $$ >"$0"; until [ -e "/sys/class/net/$1" ]; do sleep 1; done; ';
+const ASK = `${ON_INTERFACE}shift; exec "$@"`;
+/**
  * mdnsd says what addresses it has found at its start. It waits a little for one that others can
  * reach: most often that is the first lease.
  */
-const ANNOUNCE =
-  'echo $$ >"$0"; for wait in 1 1 1 1 0; do ip -o address show dev "$1" scope global | grep -q . && break; sleep $wait; done; exec mdnsd -n -l err -i "$1" "$2"';
+const ANNOUNCE = `${ON_INTERFACE}for wait in 1 1 1 1 0; do ip -o address show dev "$1" scope global | grep -q . && break; sleep $wait; done; exec mdnsd -n -l err -i "$1" "$2"`;
 const EXECUTABLE = 0o755;
 const PRIVATE = 0o600;
 
 /** `carried` are the interfaces of groups: they are up even when nobody says more of them. */
 export function planSystem(system: SystemConfig, carried: readonly string[], machine: Machine): Plan {
   const { wanted, problems } = interfacesOf(system, machine);
-  const named = wanted.flatMap(({ name, vlan }) => (vlan ? [name, vlan.parent] : [name]));
-  const bare = [...new Set(carried)].filter(
-    (name) => machine.interfaces.includes(name) && !named.includes(name),
-  );
+  const named = wanted.map(({ name }) => name);
+  // VLANs and groups stand on them, and nobody says more.
+  const others = [...wanted.map(plugOf), ...carried].filter((name) => !named.includes(name));
+  const all = [...[...new Set(others)].map(bare), ...wanted];
+  const there = all.filter((each) => machine.interfaces.includes(plugOf(each)));
   const hostname = system.hostname ?? `carpio-${machine.suffix}`;
   return {
     stages: [
@@ -100,12 +116,13 @@ export function planSystem(system: SystemConfig, carried: readonly string[], mac
       ...routerStages(system, machine),
       { about: "lo", steps: [ipBatch(["link set dev lo up"])] },
       { about: "leases", steps: [{ write: LEASE, text: LEASE_SCRIPT, mode: EXECUTABLE }] },
-      ...wanted.map((each) => interfaceStage(each, system)),
-      ...bare.map((name) => ({ about: name, steps: [ipBatch([`link set dev ${name} up`])] })),
+      porterStage(all, system),
+      ...there.map((each) => interfaceStage(each, system)),
       ...sshStages(system),
       ...(machine.updates ? [{ about: "updates", steps: [makePipes] }] : []),
     ],
     services: [
+      { name: "porter", argv: [PORTER] },
       ...wanted.filter(({ dhcp }) => dhcp).map((each) => leaseService(each, hostname)),
       ...wanted.map(mdnsService),
       ...servicesOf(system),
@@ -131,34 +148,72 @@ export function describePlan({ stages, services, problems }: Plan): string {
   return lines.map((line) => `${line}\n`).join("");
 }
 
-/** Those that are there, each VLAN after what carries it. A board that has none of them must still be found. */
-function interfacesOf(system: SystemConfig, { interfaces }: Machine) {
+/**
+ * Each VLAN after what carries it. One that is not there may come. A board that has none of them
+ * must still be found.
+ */
+function interfacesOf({ interfaces: asked }: SystemConfig, { interfaces }: Machine) {
   const shown = interfaces.length > 0 ? interfaces.join(", ") : "none";
-  const isThere = ({ name, vlan }: InterfaceConfig) => interfaces.includes(vlan?.parent ?? name);
-  const problems = system.interfaces.flatMap((each, i) => {
-    const { name, vlan } = each;
-    const missing = vlan?.parent ?? name;
-    const key = `network.interface[${i}].${vlan ? "parent" : "name"}`;
-    return isThere(each) ? [] : [`${key}: found no ${missing} on this board, wanted one of ${shown}`];
+  const missing = (each: InterfaceConfig) => !interfaces.includes(plugOf(each));
+  const problems = asked.flatMap((each, i) => {
+    const key = `network.interface[${i}].${each.vlan ? "parent" : "name"}`;
+    const problem = `${key}: found no ${plugOf(each)} on this board, wanted one of ${shown}`;
+    return missing(each) ? [problem] : [];
   });
-  const wanted = system.interfaces
-    .filter(isThere)
-    .toSorted((a, b) => Number(a.vlan !== undefined) - Number(b.vlan !== undefined));
+  const wanted = asked.toSorted((a, b) => Number(a.vlan !== undefined) - Number(b.vlan !== undefined));
+  if (!wanted.every(missing)) return { wanted, problems };
   const [first] = interfaces;
-  if (wanted.length > 0) return { wanted, problems };
-  if (first === undefined)
-    return { wanted, problems: [...problems, "found no Ethernet interface, wanted one"] };
-  return { wanted: [byLease(first)], problems };
+  if (first !== undefined) return { wanted: [byLease(first), ...wanted], problems };
+  return {
+    wanted: wanted.length > 0 ? wanted : [byLease(USUAL_INTERFACE)],
+    problems: [...problems, "found no Ethernet interface, wanted one"],
+  };
 }
 
 function byLease(name: string): InterfaceConfig {
-  return { name, dhcp: true, addresses: [], gateways: [], mtu: undefined, vlan: undefined };
+  return { ...bare(name), dhcp: true };
 }
 
-function interfaceStage(wanted: InterfaceConfig, { router }: SystemConfig): Stage {
+/** What a cable goes into. */
+function plugOf({ name, vlan }: InterfaceConfig): string {
+  return vlan?.parent ?? name;
+}
+
+/** Up, and no more. */
+function bare(name: string): InterfaceConfig {
+  return { name, dhcp: false, addresses: [], gateways: [], mtu: undefined, vlan: undefined };
+}
+
+/** Which one was set up is noted before that is done: another one that comes meanwhile is noticed. */
+function interfaceStage(wanted: InterfaceConfig, system: SystemConfig): Stage {
+  const { name, vlan } = wanted;
+  const note: Step = { run: ["cp", `/sys/class/net/${name}/ifindex`, `${INTERFACES}/${name}/ifindex`] };
+  return { about: name, steps: [...(vlan ? [] : [note]), ...stepsOf(wanted, system)] };
+}
+
+/** The same steps for a shell, each interface's with those of the VLANs on it. They may be taken again. */
+function porterStage(all: readonly InterfaceConfig[], system: SystemConfig): Stage {
+  const commands = (plug: string) =>
+    all.filter((each) => plugOf(each) === plug).flatMap((each) => stepsOf(each, system).map(inShell));
+  const plugs = all.filter(({ vlan }) => !vlan);
+  return {
+    about: "interfaces",
+    steps: plugs.map(({ name }) => ({
+      write: `${INTERFACES}/${name}/commands`,
+      text: commands(name).join(""),
+    })),
+  };
+}
+
+function inShell(step: NetworkStep): string {
+  const [command, input] =
+    "write" in step ? [`cat >'${step.write}'`, step.text] : [step.run.join(" "), step.input];
+  return `${command} <<'end'\n${input}end\n`;
+}
+
+function stepsOf(wanted: InterfaceConfig, { router }: SystemConfig): readonly NetworkStep[] {
   const { name, dhcp, addresses, gateways, mtu, vlan } = wanted;
   const commands = [
-    ...(vlan ? [`link set dev ${vlan.parent} up`] : []),
     ...(vlan ? [`link add link ${vlan.parent} name ${name} type vlan id ${vlan.id}`] : []),
     ...(mtu === undefined ? [] : [`link set dev ${name} mtu ${mtu}`]),
     `link set dev ${name} up`,
@@ -173,9 +228,8 @@ function interfaceStage(wanted: InterfaceConfig, { router }: SystemConfig): Stag
     }),
   ];
   // A router listens to no other one, unless it is told to.
-  const listens: Step[] =
-    router.ipv6 && dhcp ? [{ write: `/proc/sys/net/ipv6/conf/${name}/accept_ra`, text: "2\n" }] : [];
-  return { about: name, steps: [ipBatch(commands), ...listens] };
+  const listens = { write: `/proc/sys/net/ipv6/conf/${name}/accept_ra`, text: "2\n" };
+  return [ipBatch(commands), ...(router.ipv6 && dhcp ? [listens] : [])];
 }
 
 function namesStage({ dns }: SystemConfig): Stage {
@@ -200,7 +254,7 @@ function mdnsStage({ port }: Machine): Stage {
 
 /** One for each interface, so that nobody is told a floating address. The lease script finds it by its file. */
 function mdnsService({ name }: InterfaceConfig): Service {
-  const argv = ["sh", "-c", ANNOUNCE, `${RUN}/mdns-${name}.pid`, name, MDNS];
+  const argv = ["sh", "-c", ANNOUNCE, `${RUN}/mdnsd-${name}.pid`, name, MDNS];
   return { name: `mdns-${name}`, argv, quiet: true };
 }
 
@@ -236,7 +290,8 @@ function sshStages({ sshKeys }: SystemConfig): Stage[] {
 }
 
 function leaseService({ name }: InterfaceConfig, hostname: string): Service {
-  const argv = ["udhcpc", "-f", "-i", name, "-s", LEASE, "-x", `hostname:${hostname}`, "-t", "4", "-A", "5"];
+  const options = ["-s", LEASE, "-x", `hostname:${hostname}`, "-t", "4", "-A", "5"];
+  const argv = ["sh", "-c", ASK, `${RUN}/udhcpc-${name}.pid`, name, "udhcpc", "-f", "-i", name, ...options];
   return { name: `dhcp-${name}`, argv, quiet: true };
 }
 
@@ -283,6 +338,6 @@ function updateService(config: string): Service {
   };
 }
 
-function ipBatch(commands: readonly string[]): Step {
+function ipBatch(commands: readonly string[]): NetworkStep {
   return { run: IP, input: commands.map((command) => `${command}\n`).join("") };
 }

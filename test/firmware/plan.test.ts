@@ -55,9 +55,17 @@ function about(toml: string, what: string, machine: Partial<Machine> = {}): read
 }
 
 const card = (name: string, more = "") => `[[network.interface]]\nname = "${name}"\n${more}\n`;
+const vlan = card("lan", 'vlan = 10\nparent = "eth1"\naddresses = ["10.0.0.1/8"]');
 const IP = "run /sbin/ip -force -batch -";
+/** Which one of that name is about to be set up. */
+const note = (name: string) => `run cp /sys/class/net/${name}/ifindex /run/carpio/interfaces/${name}/ifindex`;
+const whenThere = 'echo $$ >"$0"; until [ -e "/sys/class/net/$1" ]; do sleep 1; done;';
 const udhcpc = (name: string, hostname: string) =>
-  `service dhcp-${name}: udhcpc -f -i ${name} -s /run/carpio/lease.sh -x hostname:${hostname} -t 4 -A 5`;
+  `udhcpc -f -i ${name} -s /run/carpio/lease.sh -x hostname:${hostname} -t 4 -A 5`;
+const leaseService = (name: string, hostname: string) =>
+  `service dhcp-${name}: sh -c ${whenThere} shift; exec "$@" /run/carpio/udhcpc-${name}.pid ${name} ${udhcpc(name, hostname)}`;
+
+const inShell = (...lines: readonly string[]) => ["/sbin/ip -force -batch - <<'end'", ...lines, "end"];
 
 const toServer =
   'sh -c server=$1; shift; { until "$@"; do sleep 1; done; ping -c 1 -w 10 "$server"; } >/dev/null 2>&1; exec syslogd -n -R "$0"';
@@ -73,20 +81,20 @@ const rows: readonly {
     why: "an empty file: DHCP on the first interface",
     toml: "",
     what: "dhcp-eth0",
-    is: [udhcpc("eth0", "carpio-1a2b")],
+    is: [leaseService("eth0", "carpio-1a2b")],
   },
   {
     why: "an empty file: the first interface is up",
     toml: "",
     what: "eth0",
-    is: ["eth0", IP, "link set dev eth0 up"],
+    is: ["eth0", note("eth0"), IP, "link set dev eth0 up"],
   },
   {
     why: "an empty file: the board can be asked for by its name",
     toml: "",
     what: "mdns-eth0",
     is: [
-      'service mdns-eth0: sh -c echo $$ >"$0"; for wait in 1 1 1 1 0; do ip -o address show dev "$1" scope global | grep -q . && break; sleep $wait; done; exec mdnsd -n -l err -i "$1" "$2" /run/carpio/mdns-eth0.pid eth0 /run/carpio/mdns',
+      `service mdns-eth0: sh -c ${whenThere} for wait in 1 1 1 1 0; do ip -o address show dev "$1" scope global | grep -q . && break; sleep $wait; done; exec mdnsd -n -l err -i "$1" "$2" /run/carpio/mdnsd-eth0.pid eth0 /run/carpio/mdns`,
     ],
   },
   {
@@ -119,7 +127,7 @@ const rows: readonly {
     why: "the interface of a group is up, even if nobody says more of it",
     toml: GROUP,
     what: "eth1",
-    is: ["eth1", IP, "link set dev eth1 up"],
+    is: ["eth1", note("eth1"), IP, "link set dev eth1 up"],
   },
   {
     why: "a static interface",
@@ -130,6 +138,7 @@ const rows: readonly {
     what: "eth0",
     is: [
       "eth0",
+      note("eth0"),
       IP,
       "link set dev eth0 mtu 1400",
       "link set dev eth0 up",
@@ -149,20 +158,52 @@ const rows: readonly {
     why: "two interfaces, a lease on the second",
     toml: card("eth0", "dhcp = false") + card("eth1"),
     what: "dhcp-eth1",
-    is: [udhcpc("eth1", "carpio-1a2b")],
+    is: [leaseService("eth1", "carpio-1a2b")],
   },
   {
-    why: "a VLAN, on an interface that nobody else speaks of",
-    toml: card("lan", 'vlan = 10\nparent = "eth1"\naddresses = ["10.0.0.1/8"]'),
+    why: "a VLAN",
+    toml: vlan,
     what: "lan",
     is: [
       "lan",
       IP,
-      "link set dev eth1 up",
       "link add link eth1 name lan type vlan id 10",
       "link set dev lan up",
       "address replace 10.0.0.1/8 broadcast + dev lan",
     ],
+  },
+  {
+    why: "a VLAN, on an interface that nobody else speaks of: that one is up",
+    toml: vlan,
+    what: "eth1",
+    is: ["eth1", note("eth1"), IP, "link set dev eth1 up"],
+  },
+  {
+    why: "an interface that comes back is set up as it was, and then what is on it",
+    toml: `${vlan}${card("eth1", "dhcp = true\nmtu = 1400")}[router]\nipv6 = true\n`,
+    what: "interfaces",
+    is: [
+      "interfaces",
+      "write /run/carpio/interfaces/eth1/commands",
+      "/sbin/ip -force -batch - <<'end'",
+      "link set dev eth1 mtu 1400",
+      "link set dev eth1 up",
+      "end",
+      "cat >'/proc/sys/net/ipv6/conf/eth1/accept_ra' <<'end'",
+      "2",
+      "end",
+      "/sbin/ip -force -batch - <<'end'",
+      "link add link eth1 name lan type vlan id 10",
+      "link set dev lan up",
+      "address replace 10.0.0.1/8 broadcast + dev lan",
+      "end",
+    ],
+  },
+  {
+    why: "who does that is kept alive",
+    toml: "",
+    what: "porter",
+    is: ["service porter: /usr/lib/carpio/porter"],
   },
   {
     why: "an interface that is not there: it is said, and the first one asks for a lease",
@@ -174,7 +215,7 @@ const rows: readonly {
     why: "an interface that is not there: the first one asks",
     toml: card("eth5"),
     what: "dhcp-eth0",
-    is: [udhcpc("eth0", "carpio-1a2b")],
+    is: [leaseService("eth0", "carpio-1a2b")],
   },
   {
     why: "a VLAN on what is not there",
@@ -188,6 +229,50 @@ const rows: readonly {
     machine: { interfaces: [] },
     what: "problem: found no Ethernet interface, wanted one",
     is: ["problem: found no Ethernet interface, wanted one"],
+  },
+  {
+    why: "an interface that is not there may come: what it needs then is written down",
+    toml: card("eth5", 'addresses = ["192.0.2.2/24"]'),
+    what: "interfaces",
+    is: [
+      "interfaces",
+      "write /run/carpio/interfaces/eth0/commands",
+      ...inShell("link set dev eth0 up"),
+      "write /run/carpio/interfaces/eth5/commands",
+      ...inShell("link set dev eth5 up", "address replace 192.0.2.2/24 broadcast + dev eth5"),
+    ],
+  },
+  {
+    why: "an interface that is not there may come: nothing is done to it now",
+    toml: card("eth5"),
+    what: "eth5",
+    is: [],
+  },
+  {
+    why: "an interface that is not there may come: then it asks for a lease",
+    toml: card("eth5"),
+    what: "dhcp-eth5",
+    is: [leaseService("eth5", "carpio-1a2b")],
+  },
+  {
+    why: "the interface of a group, when it comes",
+    toml: GROUP,
+    machine: { interfaces: ["eth0"] },
+    what: "interfaces",
+    is: [
+      "interfaces",
+      "write /run/carpio/interfaces/eth1/commands",
+      ...inShell("link set dev eth1 up"),
+      "write /run/carpio/interfaces/eth0/commands",
+      ...inShell("link set dev eth0 up"),
+    ],
+  },
+  {
+    why: "no interface at all: the usual one asks for a lease when it comes",
+    toml: "",
+    machine: { interfaces: [] },
+    what: "dhcp-eth0",
+    is: [leaseService("eth0", "carpio-1a2b")],
   },
   {
     why: "servers for names, also until a lease brings others",
@@ -235,7 +320,14 @@ const rows: readonly {
     why: "a router of IPv6 that has a lease listens to the one that gives it",
     toml: "[router]\nipv6 = true\n",
     what: "eth0",
-    is: ["eth0", IP, "link set dev eth0 up", "write /proc/sys/net/ipv6/conf/eth0/accept_ra", "2"],
+    is: [
+      "eth0",
+      note("eth0"),
+      IP,
+      "link set dev eth0 up",
+      "write /proc/sys/net/ipv6/conf/eth0/accept_ra",
+      "2",
+    ],
   },
   {
     why: "time",
@@ -353,7 +445,7 @@ describe("a start", () => {
     assert.equal(at(done, "proc/sys/kernel/hostname"), "left\n");
     assert.equal(
       at(done, "run/carpio/services/dhcp-eth0"),
-      `${udhcpc("eth0", "left").split(": ")[1]} 2>/dev/null\n`,
+      `sh -c '${whenThere} shift; exec "$@"' /run/carpio/udhcpc-eth0.pid eth0 ${udhcpc("eth0", "left")} 2>/dev/null\n`,
     );
     assert.equal(statSync(join(done.root, "run/carpio/lease.sh")).mode & 0o111, 0o111);
     assert.equal(existsSync(join(done.folder, "carpio-errors.txt")), false);
@@ -366,7 +458,7 @@ describe("a start", () => {
   ] as const) {
     test(`of ${is} has DHCP on the first interface, and says why on the card`, async () => {
       const done = await start(toml);
-      assert.match(at(done, "run/carpio/services/dhcp-eth0"), /^udhcpc .*hostname:carpio-1a2b/);
+      assert.match(at(done, "run/carpio/services/dhcp-eth0"), / udhcpc .*hostname:carpio-1a2b/);
       const text = readFileSync(join(done.folder, "carpio-errors.txt"), "utf8");
       assert.match(text, says);
       assert.match(text, /until that is put right, this board has DHCP/);
@@ -457,6 +549,6 @@ test("carpio setup --dry-run shows the plan and does nothing", () => {
   assert.equal(status, 0);
   assert.match(stderr, /^problem: .*none\.toml: found no such file/);
   assert.match(stderr, /write \/proc\/sys\/kernel\/hostname\n {4}carpio-c0de\n/);
-  assert.match(stderr, /service dhcp-end0: udhcpc -f -i end0/);
+  assert.match(stderr, /service dhcp-end0: .* udhcpc -f -i end0/);
   assert.equal(existsSync(join(root, "run")), false);
 });

@@ -1,0 +1,114 @@
+/**
+ * The board's porter beside interfaces that come and go, in a folder that stands for the kernel's
+ * list of them; the commands that setup leaves for each say here only whose they are.
+ */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { test } from "node:test";
+
+const PORTER = join(import.meta.dirname, "../../../board/payload/usr/lib/carpio/porter");
+const noBusybox = spawnSync("busybox", ["true"]).error && "found no busybox";
+const LIMIT = { skip: noBusybox, timeout: 60_000 };
+
+test(
+  "an interface that was set up is left alone, one that comes late or again is set up",
+  LIMIT,
+  async () => {
+    await using hall = buildHall();
+    hall.plugIn("eth0", 2);
+    hall.setUp("eth0", 2);
+    hall.setUp("eth1");
+    hall.plugIn("eth2", 4);
+    hall.setUp("eth2");
+    hall.open();
+    // All of them were looked at, the first one before it.
+    assert.deepEqual(await hall.said(), ["eth2 is there, and is set up", "commands of eth2"]);
+    hall.plugIn("eth1", 5);
+    assert.deepEqual(await hall.said(), ["eth1 is there, and is set up", "commands of eth1"]);
+    hall.pullOut("eth0");
+    hall.plugIn("eth0", 6);
+    assert.deepEqual(await hall.said(), ["eth0 is there again, and is set up", "commands of eth0"]);
+    hall.plugIn("eth1", 7);
+    assert.deepEqual(await hall.said(), ["eth1 is there again, and is set up", "commands of eth1"]);
+  },
+);
+
+test("services on one that is gone begin again, also those of its VLANs, and no others", LIMIT, async () => {
+  await using hall = buildHall();
+  hall.plugIn("eth0", 2, ["lan"]);
+  hall.setUp("eth0", 2);
+  hall.setUp("eth1");
+  const [client, elsewhere, announcer] = ["udhcpc", "udhcpc", "mdnsd"].map((name) => hall.run(name));
+  // A number that was somebody's once.
+  const stranger = hall.run("cat");
+  hall.standOn("udhcpc-eth0", client);
+  hall.standOn("mdnsd-eth0", stranger);
+  hall.standOn("udhcpc-eth1", elsewhere);
+  hall.standOn("mdnsd-lan", announcer);
+  hall.plugIn("eth0", 3, ["lan"]);
+  hall.open();
+  for (const each of [client, announcer]) assert.deepEqual(await each?.ended, [null, "SIGTERM"]);
+  for (const each of [stranger, elsewhere]) assert.equal(await each?.answer(), "here");
+});
+
+/** Where interfaces come in: what the kernel shows, what setup has left, and the porter. */
+function buildHall() {
+  const folder = mkdtempSync(join(tmpdir(), "carpio-porter-"));
+  const [run, net] = [join(folder, "run"), join(folder, "net")];
+  mkdirSync(join(run, "interfaces"), { recursive: true });
+  const children: ChildProcess[] = [];
+  let lines: AsyncIterator<string> | undefined;
+  return {
+    plugIn(name: string, index: number, vlans: readonly string[] = []) {
+      for (const path of ["", ...vlans.map((vlan) => `upper_${vlan}`)])
+        mkdirSync(join(net, name, path), { recursive: true });
+      writeFileSync(join(net, name, "ifindex"), `${index}\n`);
+    },
+    pullOut: (name: string) => rmSync(join(net, name), { recursive: true }),
+    /** `index` is that of the one which setup has found, if it has. */
+    setUp(name: string, index?: number) {
+      const place = join(run, "interfaces", name);
+      mkdirSync(place);
+      if (index !== undefined) writeFileSync(join(place, "ifindex"), `${index}\n`);
+      writeFileSync(join(place, "commands"), `echo commands of ${name}\n`);
+    },
+    /** The porter begins when setup has ended. */
+    open() {
+      const env = { ...process.env, CARPIO_RUN: run, CARPIO_NET: net };
+      const porter = spawn("busybox", ["sh", PORTER], { env, stdio: ["ignore", "pipe", "inherit"] });
+      children.push(porter);
+      lines = createInterface({ input: porter.stdout })[Symbol.asyncIterator]();
+    },
+    /** Its next two lines: it says what it does, and the commands say whose they are. */
+    said: async () => [(await lines?.next())?.value, (await lines?.next())?.value],
+    /** A program of that name, which says again what it is told. */
+    run(name: string) {
+      const program = join(folder, `${children.length}`, name);
+      mkdirSync(join(program, ".."));
+      symlinkSync("/bin/cat", program);
+      const child = spawn(program, { stdio: ["pipe", "pipe", "inherit"] });
+      children.push(child);
+      const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+      const answer = async () => {
+        child.stdin.write("here\n");
+        return (await answers.next()).value;
+      };
+      return { pid: child.pid, ended: once(child, "exit"), answer };
+    },
+    standOn: (name: string, { pid }: { readonly pid: number | undefined } = { pid: 0 }) =>
+      writeFileSync(join(run, `${name}.pid`), `${pid}\n`),
+    async [Symbol.asyncDispose]() {
+      for (const child of children) {
+        if (child.exitCode !== null || child.signalCode !== null) continue;
+        child.kill();
+        await once(child, "exit");
+      }
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
