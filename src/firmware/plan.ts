@@ -113,11 +113,11 @@ export function planSystem(system: SystemConfig, carried: readonly string[], mac
       { about: "host name", steps: [{ write: "/proc/sys/kernel/hostname", text: `${hostname}\n` }] },
       namesStage(system),
       mdnsStage(machine),
-      ...routerStages(system, machine),
       { about: "lo", steps: [ipBatch(["link set dev lo up"])] },
       { about: "leases", steps: [{ write: LEASE, text: LEASE_SCRIPT, mode: EXECUTABLE }] },
       porterStage(all, system),
       ...there.map((each) => interfaceStage(each, system)),
+      ...routerStages(system, machine),
       ...sshStages(system),
       ...(machine.updates ? [{ about: "updates", steps: [makePipes] }] : []),
     ],
@@ -258,7 +258,10 @@ function mdnsService({ name }: InterfaceConfig): Service {
   return { name: `mdns-${name}`, argv, quiet: true };
 }
 
-/** Rules first: a router that has lost its own forwards nothing. */
+/**
+ * Rules may name the interfaces, which are there by then. They come before what forwards: a router
+ * that has lost its own forwards nothing. No service has begun, and so nobody is reached meanwhile.
+ */
 function routerStages({ router }: SystemConfig, { rules }: Machine): Stage[] {
   const forward: Step[] = [
     ...(router.ipv4 ? [{ write: "/proc/sys/net/ipv4/ip_forward", text: "1\n" }] : []),

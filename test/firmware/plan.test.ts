@@ -400,6 +400,13 @@ describe("a plan", () => {
   for (const { why, toml, machine, what, is } of rows) {
     test(why, () => assert.deepEqual(about(toml, what, machine), is));
   }
+
+  test("rules come after the interfaces that they may name, VLANs as well", () => {
+    const toml = `${vlan}[router]\nipv4 = true\nnftables = "rules"\n`;
+    const { stages } = planOf(toml, { rules: { text: "" } });
+    const order = stages.map(({ about }) => about).filter((about) => /^(eth1|lan|router)$/.test(about));
+    assert.deepEqual(order, ["eth1", "lan", "router"]);
+  });
 });
 
 interface Start {
