@@ -16,6 +16,15 @@ forget() {
   rm -f "$lease" "$names"
 }
 
+# One way, by the first router: that is the preferred one (RFC 2132, 3.5). Without any there is none.
+set_way() {
+  metric=$(cat "/sys/class/net/$interface/ifindex")
+  for gateway; do
+    /sbin/ip route replace default via "$gateway" dev "$interface" metric "$metric" && return
+  done
+  /sbin/ip route delete default dev "$interface" metric "$metric"
+}
+
 tell() {
   cat "$run/resolv-static" "$run"/dns-* >"$run/resolv.new" 2>/dev/null
   mv "$run/resolv.new" "$run/resolv.conf"
@@ -35,10 +44,7 @@ case "$1" in
     /sbin/ip address replace "$ip/$mask" broadcast + dev "$interface"
     echo "$ip/$mask" >"$lease"
     [ "$before" = "$ip/$mask" ] || tell_mdns
-    metric=$(cat "/sys/class/net/$interface/ifindex")
-    for gateway in $router; do
-      /sbin/ip route replace default via "$gateway" dev "$interface" metric "$metric"
-    done
+    set_way $router
     : >"$names"
     [ -z "$domain" ] || echo "search $domain" >>"$names"
     for server in $dns; do echo "nameserver $server" >>"$names"; done
@@ -47,6 +53,7 @@ case "$1" in
     ;;
   deconfig)
     /sbin/ip link set dev "$interface" up
+    set_way
     forget
     tell
     ;;
