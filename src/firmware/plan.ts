@@ -40,14 +40,22 @@ export interface Plan {
   readonly problems: readonly string[];
 }
 
+export interface Rules {
+  readonly text: string;
+  /** Where they lie. */
+  readonly folder: string;
+  /** As a board reads them, by the names that the text has for them. */
+  readonly included: ReadonlyMap<string, string>;
+}
+
 /** What there is on the board. */
 export interface Machine {
   /** Interfaces with a cable, the first one first. */
   readonly interfaces: readonly string[];
   /** Tells boards apart whose owners gave them no name: the end of a MAC. */
   readonly suffix: string;
-  /** The text of `router.nftables`, or why there is none. */
-  readonly rules: { readonly text: string } | { readonly found: string } | undefined;
+  /** The text of `router.nftables` and of the files that it includes, or why there is none. */
+  readonly rules: Rules | { readonly found: string } | undefined;
   /** Where the status page is; `undefined`: there is none. */
   readonly port: number | undefined;
   /** `undefined` where there are no slots to update. */
@@ -60,6 +68,7 @@ export const RUN = "/run/carpio";
 export const PAYLOADS = "update.in";
 export const PROGRESS = "update.out";
 const RULES = `${RUN}/nftables.conf`;
+const INCLUDED = `${RUN}/rules`;
 const LEASE = `${RUN}/lease.sh`;
 const SSH = `${RUN}/ssh`;
 const MDNS = `${RUN}/mdns`;
@@ -269,10 +278,13 @@ function routerStages({ router }: SystemConfig, { rules }: Machine): Stage[] {
   ];
   if (router.nftables === undefined) return forward.length > 0 ? [{ about: "router", steps: forward }] : [];
   if (!rules || "found" in rules) return [];
+  // What is included by a pattern is found in the folder alone.
+  const load = ["-I", INCLUDED, "-I", rules.folder, "-f", RULES];
   const apply: Step[] = [
+    ...[...rules.included].map(([name, text]) => ({ write: `${INCLUDED}/${name}`, text, mode: PRIVATE })),
     { write: RULES, text: rules.text, mode: PRIVATE },
-    { run: ["nft", "-c", "-f", RULES] },
-    { run: ["nft", "-f", RULES] },
+    { run: ["nft", "-c", ...load] },
+    { run: ["nft", ...load] },
   ];
   return [{ about: "router", steps: [...apply, ...forward] }];
 }

@@ -149,11 +149,35 @@ function readOrUsual(path: string): { readonly config: Config; readonly problems
   return { config: emptyConfig(), problems: [...problems, until] };
 }
 
-/** As people write it on their computers. */
+/**
+ * As people write it on their computers, with the files beside it that it includes. One that is not
+ * there nft complains of.
+ */
 function rulesOf(name: string | undefined, config: string): Machine["rules"] {
   if (name === undefined) return undefined;
-  const read = readText(resolve(dirname(config), name));
+  const path = resolve(dirname(config), name);
+  const rules = readRules(path);
+  if ("found" in rules) return rules;
+  const folder = dirname(path);
+  const included = new Map<string, string>();
+  const names = includedBy(rules.text);
+  for (const each of names) {
+    const read = readRules(join(folder, each));
+    if ("found" in read || included.has(each)) continue;
+    included.set(each, read.text);
+    names.push(...includedBy(read.text));
+  }
+  return { text: rules.text, folder, included };
+}
+
+/** To nft the end of a line is one character alone. */
+function readRules(path: string): { readonly text: string } | { readonly found: string } {
+  const read = readText(path);
   return "found" in read ? read : { text: read.text.replace(/^\ufeff/, "").replaceAll("\r\n", "\n") };
+}
+
+function includedBy(rules: string): string[] {
+  return [...rules.matchAll(/\binclude\s+"([^"/]+)"/g)].map(([, name = ""]) => name);
 }
 
 /** Those that a cable goes into: VLANs are made. */

@@ -8,6 +8,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -295,14 +296,18 @@ const rows: readonly {
   {
     why: "a router with rules has them first",
     toml: '[router]\nipv4 = true\nipv6 = true\nnftables = "rules"\n',
-    machine: { rules: { text: "flush ruleset\n" } },
+    machine: {
+      rules: { text: "flush ruleset\n", folder: "/boot", included: new Map([["sets", "# sets\n"]]) },
+    },
     what: "router",
     is: [
       "router",
+      "write /run/carpio/rules/sets",
+      "# sets",
       "write /run/carpio/nftables.conf",
       "flush ruleset",
-      "run nft -c -f /run/carpio/nftables.conf",
-      "run nft -f /run/carpio/nftables.conf",
+      "run nft -c -I /run/carpio/rules -I /boot -f /run/carpio/nftables.conf",
+      "run nft -I /run/carpio/rules -I /boot -f /run/carpio/nftables.conf",
       "write /proc/sys/net/ipv4/ip_forward",
       "1",
       "write /proc/sys/net/ipv6/conf/all/forwarding",
@@ -403,7 +408,7 @@ describe("a plan", () => {
 
   test("rules come after the interfaces that they may name, VLANs as well", () => {
     const toml = `${vlan}[router]\nipv4 = true\nnftables = "rules"\n`;
-    const { stages } = planOf(toml, { rules: { text: "" } });
+    const { stages } = planOf(toml, { rules: { text: "", folder: "", included: new Map() } });
     const order = stages.map(({ about }) => about).filter((about) => /^(eth1|lan|router)$/.test(about));
     assert.deepEqual(order, ["eth1", "lan", "router"]);
   });
@@ -514,12 +519,29 @@ describe("a start", () => {
     const done = await start(toml, /^nft -c/);
     assert.deepEqual(done.problems, ["router: nft: no"]);
     assert.equal(existsSync(join(done.root, "proc/sys/net/ipv4/ip_forward")), false);
-    assert.ok(!done.ran.includes("nft -f /run/carpio/nftables.conf"));
+    assert.deepEqual(
+      done.ran.filter((line) => line.startsWith("nft")),
+      [`nft -c -I /run/carpio/rules -I ${done.folder} -f /run/carpio/nftables.conf`],
+    );
     assert.ok(existsSync(join(done.root, "run/carpio/services/dhcp-eth0")));
 
     const good = await start(toml);
     assert.equal(at(good, "proc/sys/net/ipv4/ip_forward"), "1\n");
     assert.equal(at(good, "run/carpio/nftables.conf"), toml);
+  });
+
+  test("takes the files along that the rules include, and those that these include", async () => {
+    const before = await start('name = "left"\n');
+    const rules = {
+      "main.nft": 'include "sets.nft"\r\ninclude "gone.nft"\r\n',
+      "sets.nft": 'include "main.nft"\r\n',
+    };
+    for (const [name, text] of Object.entries(rules)) writeFileSync(join(before.folder, name), text);
+    const done = await start('[router]\nnftables = "main.nft"\n', undefined, before);
+    assert.deepEqual(done.problems, []);
+    assert.equal(at(done, "run/carpio/nftables.conf"), 'include "sets.nft"\ninclude "gone.nft"\n');
+    assert.equal(at(done, "run/carpio/rules/sets.nft"), 'include "main.nft"\n');
+    assert.deepEqual(readdirSync(join(done.root, "run/carpio/rules")), ["main.nft", "sets.nft"]);
   });
 
   test("without the rules that were promised says so, and forwards nothing", async () => {

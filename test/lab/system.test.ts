@@ -1,0 +1,87 @@
+/**
+ * `carpio setup` and a kernel, as far as a namespace is a board: what is written down for an
+ * interface that comes back is what it needs, and nft takes the rules with what they include.
+ *
+ *   board:eth0 ── switch:far0
+ */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import type { Child } from "./child.js";
+import { becomeLabRoot, Namespace } from "./namespace.js";
+
+await becomeLabRoot();
+
+const MAIN = join(import.meta.dirname, "../../src/main.js");
+const PORTER = join(import.meta.dirname, "../../../board/payload/usr/lib/carpio/porter");
+const WAIT_MS = 60_000;
+const SERVER = "198.51.100.9";
+
+/** Written on a computer with Windows. */
+const files = {
+  "carpio.toml": [
+    "[[network.interface]]",
+    'name = "eth0"',
+    'addresses = ["192.0.2.2/24"]',
+    'gateways = ["192.0.2.254"]',
+    "[router]",
+    "ipv4 = true",
+    'nftables = "rules.nft"',
+    "",
+  ],
+  "rules.nft": [
+    'include "sets.nft"',
+    "table ip gate {",
+    "  chain in { type nat hook prerouting priority dstnat;",
+    '    iif "eth0" tcp dport 443 dnat to $server; }',
+    "}",
+    "",
+  ],
+  "sets.nft": [`define server = ${SERVER}`, ""],
+};
+
+describe("a board's own system", { timeout: 120_000 }, () => {
+  const folder = mkdtempSync(join(tmpdir(), "carpio-system-"));
+  let board: Namespace;
+  let far: Namespace;
+
+  const plugIn = () =>
+    far.ip(`link add far0 type veth peer name eth0 netns ${board.pid}`, "link set far0 up");
+  /** The kernel takes its time to see that a cable is in. */
+  const ways = async () => (await board.run(["ip", "-4", "route"])).replaceAll(" linkdown", "");
+
+  before(async () => {
+    for (const [name, lines] of Object.entries(files)) writeFileSync(join(folder, name), lines.join("\r\n"));
+    board = await Namespace.open("board");
+    far = await Namespace.open("switch");
+    await plugIn();
+    await board.run([process.execPath, MAIN, "setup", "--config", join(folder, "carpio.toml")]);
+  });
+  after(async () => {
+    await board?.close();
+    await far?.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  test("it forwards by rules that include others", async () => {
+    assert.match(await board.run(["nft", "list", "ruleset"]), new RegExp(`dnat to ${SERVER}`));
+    assert.equal(await board.run(["cat", "/proc/sys/net/ipv4/ip_forward"]), "1\n");
+    assert.equal((await board.attempt(["cat", "/run/carpio/carpio-errors.txt"])).stdout, "");
+  });
+
+  test("an interface that comes back has its addresses and ways again", async (t) => {
+    const before = await ways();
+    assert.match(before, /^default via 192\.0\.2\.254 dev eth0/m);
+    const porter: Child = board.spawn(["busybox", "sh", PORTER]);
+    t.after(() => porter.stop());
+    await far.ip("link delete far0");
+    assert.equal(await ways(), "");
+    await plugIn();
+    await porter.waitForLine(/^eth0 is there again/, WAIT_MS);
+    const deadlineAt = performance.now() + WAIT_MS;
+    for (let now = ""; now !== before; now = await ways())
+      assert.ok(performance.now() < deadlineAt, `found ${now}, wanted ${before}`);
+  });
+});
