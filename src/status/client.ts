@@ -3,9 +3,11 @@
  * slow, or is no carpio at all, costs us neither time nor memory.
  *
  * tiny-json-http has no way to end a request (its `timeout` does nothing to
- * one), so we get hold of its connection by Node's diagnostics channel.
+ * one), so we get hold of its connection, and of its answer before it does, by
+ * Node's diagnostics channels.
  */
 import { channel } from "node:diagnostics_channel";
+import type { ClientRequest, IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import http from "tiny-json-http";
 import type { MaintenanceSnapshot, Snapshot } from "./snapshot.js";
@@ -31,8 +33,11 @@ export interface AskOptions {
 
 /** The snapshot of 255 groups takes 210 kB beside one other board, and 70 kB more for each further one. */
 const MOST_BYTES = 1 << 19;
+/** A refusal is a sentence. */
+const MOST_REFUSAL_BYTES = 1 << 10;
 const SOMETHING_ELSE: Refused = { ok: false, why: "something else than carpio answers there" };
 const sockets = channel("net.client.socket");
+const answers = channel("http.client.response.finish");
 
 type Failure = NodeJS.ErrnoException & { readonly statusCode?: number; readonly body?: unknown };
 
@@ -46,6 +51,12 @@ const WORDS: { readonly [code: string]: string } = {
   ENOTFOUND: "no host has that name",
   EAI_AGAIN: "no host has that name",
 };
+
+/** What the channel says when the headers of an answer are there. */
+interface Answered {
+  readonly request: ClientRequest;
+  readonly response: IncomingMessage;
+}
 
 type Headers = { readonly [name: string]: string };
 
@@ -109,11 +120,36 @@ async function send(
     if (bytes > MOST_BYTES) stop(`it answers with more than ${MOST_BYTES} bytes`);
   });
   socket?.once("close", () => setImmediate(stop, "it hung up in the middle of its answer"));
+  const onAnswer = (message: unknown) => {
+    const { request, response } = message as Answered;
+    if (request.socket === socket) boundRefusal(response, stop);
+  };
+  answers.subscribe(onAnswer);
   answer.then(
     ({ body }) => end({ ok: true, body }),
     (error) => end(explain(error)),
   );
-  return ended.finally(() => clearTimeout(timer));
+  return ended.finally(() => {
+    clearTimeout(timer);
+    answers.unsubscribe(onAnswer);
+  });
+}
+
+/**
+ * tiny-json-http writes the JSON of a refusal out once more, where nobody catches what that throws: nested some
+ * thousand deep, it takes more stack than there is. In so few bytes nothing is.
+ */
+function boundRefusal(response: IncomingMessage, stop: (why: string) => void): void {
+  const { statusCode = 0 } = response;
+  if (statusCode >= 200 && statusCode < 300) return;
+  let bytes = 0;
+  response.on("data", (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes <= MOST_REFUSAL_BYTES) return;
+    // It is parsed all the same, and is no JSON any more.
+    chunk.fill(0);
+    stop(bareStatus(statusCode));
+  });
 }
 
 /** The connection begins before `begin` returns. */
@@ -135,10 +171,14 @@ function explain({ code, message, statusCode, body }: Failure): Refused {
   if (sentence !== undefined) return { ok: false, why: sentence };
   const said = saidBy(body);
   if (said !== undefined && statusCode !== undefined) return { ok: false, why: said, status: statusCode };
-  if (statusCode !== undefined) return { ok: false, why: `it answers with HTTP status ${statusCode}` };
+  if (statusCode !== undefined) return { ok: false, why: bareStatus(statusCode) };
   // What is no HTTP at all, and what says that it is JSON and is none.
   const odd = code?.startsWith("HPE_") || /JSON/.test(message);
   return odd ? SOMETHING_ELSE : { ok: false, why: message };
+}
+
+function bareStatus(status: number): string {
+  return `it answers with HTTP status ${status}`;
 }
 
 /** Our own errors are `{"error": "…"}`; tiny-json-http hands them over as text when a GET failed. */

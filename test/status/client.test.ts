@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { askStatus, postMaintenance } from "../../src/status/client.js";
 
 const SOON = { deadlineMs: 300 };
@@ -78,6 +79,9 @@ const answers: { is: string; listener: RequestListener; why: RegExp }[] = [
   { is: "no JSON where it says so", listener: (_request, response) => void response.setHeader("content-type", "application/json").end("{"), why: /something else than carpio/ },
   { is: "an older version", listener: (_request, response) => json(response, 404, { error: "there is no /status" }), why: /^there is no \/status$/ },
   { is: "a bare status", listener: (_request, response) => void response.writeHead(503).end(), why: /HTTP status 503/ },
+  { is: "a refusal that is nested ever deeper", listener: (_request, response) => void response.writeHead(503, { "content-type": "application/json" }).end("[".repeat(200_000) + "]".repeat(200_000)), why: /HTTP status 503/ },
+  { is: "a refusal that comes in small pieces, ever deeper", listener: (_request, response) => { response.writeHead(503, { "content-type": "application/json" }); drip(response, ["[".repeat(1000), "[".repeat(20_000), "]".repeat(21_000)]); }, why: /HTTP status 503/ },
+  { is: "a refusal with a long page", listener: (_request, response) => void response.writeHead(502).end("<p>".repeat(9_000)), why: /HTTP status 502/ },
   { is: "nothing", listener: () => {}, why: /^no answer within 0\.3 s$/ },
   { is: "half an answer", listener: (_request, response) => void response.writeHead(200, { "content-length": 100 }).write("{"), why: /^no answer within 0\.3 s$/ },
   { is: "half an answer, and hangs up", listener: (_request, response) => { response.writeHead(200, { "content-length": 100 }).write("{", () => response.destroy()); }, why: /hung up/ },
@@ -133,4 +137,13 @@ function flood(response: Parameters<RequestListener>[1]): void {
     if (!response.destroyed) response.write("x".repeat(65_536), () => setImmediate(more));
   };
   more();
+}
+
+/** Each in a packet of its own. */
+async function drip(response: Parameters<RequestListener>[1], pieces: readonly string[]): Promise<void> {
+  for (const piece of pieces) {
+    await new Promise((resolve) => response.write(piece, resolve));
+    await sleep(20);
+  }
+  response.end();
 }
