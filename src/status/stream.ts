@@ -8,6 +8,7 @@
  * let go before what waits for it adds up.
  */
 import type { ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { jsonLine } from "./route.js";
 import type { Snapshot } from "./snapshot.js";
 import type { Turns } from "./turns.js";
@@ -45,19 +46,19 @@ const RESTLESS: readonly string[] = [
 ];
 
 export function createStream(views: Views, turns: Turns): Stream {
-  const watchers = new Set<ServerResponse>();
+  const watchers = new Map<Socket, ServerResponse>();
   let timers: readonly NodeJS.Timeout[] = [];
   let looking: NodeJS.Timeout | undefined;
   /** What the watchers know. */
   let shown: Buffer | undefined;
 
   const write = (watcher: ServerResponse, bytes: Buffer | string): void => {
-    if (watcher.writableLength > MOST_WAITING_BYTES) watcher.destroy();
+    if (watcher.writableLength > MOST_WAITING_BYTES) watcher.req.socket.destroy();
     else if (!watcher.destroyed) watcher.write(bytes);
   };
 
   const writeAll = (bytes: Buffer | string): void => {
-    for (const watcher of watchers) turns.next().then(() => write(watcher, bytes));
+    for (const watcher of watchers.values()) turns.next().then(() => write(watcher, bytes));
   };
 
   const welcome = async (watcher: ServerResponse): Promise<void> => {
@@ -94,15 +95,19 @@ export function createStream(views: Views, turns: Turns): Stream {
 
   return {
     add(response) {
+      const { socket } = response.req;
+      // Behind another stream, which has no end, nobody would ever hear it.
+      if (socket.destroyed || watchers.has(socket)) return;
       response.writeHead(200, { "content-type": "text/event-stream" });
       response.write(GREETING);
       if (watchers.size === 0) begin();
-      watchers.add(response);
-      response.once("close", () => {
-        watchers.delete(response);
+      watchers.set(socket, response);
+      // Not the response: one that waits for its turn is not told that the connection has gone.
+      socket.once("close", () => {
+        watchers.delete(socket);
         if (watchers.size === 0) end();
       });
-      welcome(response).catch(() => response.destroy());
+      welcome(response).catch(() => socket.destroy());
     },
     changed() {
       if (watchers.size > 0) looking ??= setTimeout(look, SOON_MS).unref();

@@ -100,6 +100,49 @@ test("while nobody watches nothing is done", async (t) => {
   assert.equal(scene.taken(), taken);
 });
 
+test("who asks several times in one go hears one stream, and leaves nothing behind", async (t) => {
+  const scene = await open(t);
+  const hasty = connect(scene.port, "127.0.0.1").setEncoding("utf8");
+  let heard = "";
+  hasty.on("data", (chunk: string) => (heard += chunk));
+  hasty.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3));
+  await until("all have asked", () => scene.responses.length === 3);
+  await until("a snapshot", () => heard.includes("data: "));
+  const [first, ...queued] = scene.responses;
+  const waiting = queued.map(({ writableLength }) => writableLength);
+  t.mock.timers.tick(COMMENT_MS);
+  await until("a comment", () => heard.includes("\n:\n\n"));
+  assert.deepEqual(
+    queued.map(({ writableLength }) => writableLength),
+    waiting,
+    "nothing is kept for who cannot hear it",
+  );
+
+  hasty.destroy();
+  await until("it is gone", () => first?.closed === true);
+  const taken = scene.taken();
+  scene.change({ name: "unseen" });
+  t.mock.timers.tick(3 * HEARTBEAT_MS);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.equal(scene.taken(), taken);
+});
+
+test("who leaves while its stream waits behind another answer leaves nothing behind", async (t) => {
+  const scene = await open(t);
+  const hasty = connect(scene.port, "127.0.0.1").on("error", () => {});
+  hasty.write("GET /later HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  await until("its stream waits", () => scene.responses.length === 1);
+  const [queued = assert.fail()] = scene.responses;
+  const gone = once(queued.req.socket, "close");
+  hasty.destroy();
+  await gone;
+  const taken = scene.taken();
+  scene.change({ name: "unseen" });
+  t.mock.timers.tick(3 * HEARTBEAT_MS);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.equal(scene.taken(), taken);
+});
+
 test("who does not read is let go before much waits for it, and others notice nothing", async (t) => {
   const scene = await open(t);
   const reader = await scene.watch();
@@ -129,7 +172,9 @@ async function open(t: TestContext) {
   };
   const stream = createStream(createViews({ ready: async () => {}, snapshot: take }), createTurns());
   const responses: ServerResponse[] = [];
-  const server = createServer((_request, response) => {
+  const server = createServer((request, response) => {
+    // One that takes its time.
+    if (request.url === "/later") return;
     responses.push(response);
     stream.add(response);
   }).listen(0, "127.0.0.1");
