@@ -43,6 +43,13 @@ export interface PeersOptions {
 const ASK_EVERY_MS = 2_000;
 const ANSWER_WITHIN_MS = 1_500;
 
+/** One of its groups, from answer to answer. */
+interface Followed {
+  readonly role: string;
+  readonly since: Instant;
+  readonly heard: Growth;
+}
+
 interface Asked {
   readonly peer: Peer;
   close(): void;
@@ -67,8 +74,8 @@ export function createPeers({ urls, now, onNews }: PeersOptions): Peers {
 }
 
 function keepAsking(url: string, now: () => Instant, onNews: () => void): Asked {
-  const roles = new Map<string, { readonly role: string; readonly since: Instant }>();
-  const heard = new Map<string, Growth>();
+  /** Those of its last answer: a board that goes on inventing new ones fills nothing. */
+  let groups: ReadonlyMap<string, Followed> = new Map();
   let said: Said | undefined;
   let saidAt: Instant | undefined;
   let problem: string | undefined;
@@ -90,15 +97,17 @@ function keepAsking(url: string, now: () => Instant, onNews: () => void): Asked 
     problem = reply.ok ? (read ? undefined : "its carpio is another version, or no carpio") : reply.why;
     if (!read) return;
     said = read;
-    saidAt = now();
+    const at = now();
+    saidAt = at;
     clockAheadMs = read.at === undefined ? undefined : Date.parse(read.at) - answeredAt;
-    for (const { vhid, interface: name, role, counters } of read.carp) {
-      const key = `${vhid} on ${name}`;
-      if (roles.get(key)?.role !== role) roles.set(key, { role, since: saidAt });
-      const growth = heard.get(key) ?? createGrowth();
-      heard.set(key, growth);
-      growth.see(counters.received, saidAt);
-    }
+    groups = new Map(read.carp.map((group) => [keyOf(group.vhid, group.interface), follow(group, at)]));
+  };
+
+  const follow = ({ vhid, interface: name, role, counters }: Said["carp"][number], at: Instant): Followed => {
+    const known = groups.get(keyOf(vhid, name));
+    const heard = known?.heard ?? createGrowth();
+    heard.see(counters.received, at);
+    return { role, since: known?.role === role ? known.since : at, heard };
   };
 
   const peer: Peer = {
@@ -115,8 +124,8 @@ function keepAsking(url: string, now: () => Instant, onNews: () => void): Asked 
     get clockAheadMs() {
       return clockAheadMs;
     },
-    roleSince: (vhid, name) => roles.get(`${vhid} on ${name}`)?.since,
-    hears: (vhid, name, withinMs, at) => heard.get(`${vhid} on ${name}`)?.grows(withinMs, at) ?? null,
+    roleSince: (vhid, name) => groups.get(keyOf(vhid, name))?.since,
+    hears: (vhid, name, withinMs, at) => groups.get(keyOf(vhid, name))?.heard.grows(withinMs, at) ?? null,
   };
   void ask();
   return {
@@ -126,4 +135,8 @@ function keepAsking(url: string, now: () => Instant, onNews: () => void): Asked 
       clearTimeout(timer);
     },
   };
+}
+
+function keyOf(vhid: number, interfaceName: string): string {
+  return `${vhid} on ${interfaceName}`;
 }

@@ -66,6 +66,25 @@ test("a board that goes away keeps its name, and says why it is silent", IN_TIME
   assert.equal(peer.said?.name, "left");
 });
 
+test(
+  "of a group that a board has no more nothing is kept, and of one that stays all is",
+  IN_TIME,
+  async (t) => {
+    let interfaces = ["eth0", "eth1"];
+    const url = await serve(t, (_, response) =>
+      answer(response, snapshotOf(interfaces.map((name) => ({ interface: name })))),
+    );
+    const peers = watch(t, url);
+    const peer = await when(peers, "an answer", ({ said }) => said !== undefined);
+    const since = peer.roleSince(7, "eth0");
+    assert.notEqual(since, undefined);
+    assert.notEqual(peer.roleSince(7, "eth1"), undefined);
+    interfaces = ["eth0"];
+    await when(peers, "another answer", ({ said }) => said?.carp.length === 1);
+    assert.deepEqual([peer.roleSince(7, "eth0"), peer.roleSince(7, "eth1")], [since, undefined]);
+  },
+);
+
 const rude: readonly { readonly is: string; readonly answers: RequestListener; readonly problem: RegExp }[] =
   [
     {
