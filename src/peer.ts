@@ -4,6 +4,7 @@
  * cut, and nothing in it is acted on but the election of who is asked.
  */
 import * as v from "valibot";
+import { plain } from "./status/plain.js";
 import type { Snapshot } from "./status/snapshot.js";
 import { type FamilyWord, faces, families, overallRoles, roles } from "./status/vocabulary.js";
 
@@ -16,7 +17,10 @@ const LIST_AT_MOST = 256;
 const FAULTS_AT_MOST = 1_024;
 const FAULTS_READ = 8;
 
-const text = v.pipe(v.string(), v.transform(plain));
+const text = v.pipe(
+  v.string(),
+  v.transform((raw) => plain(raw, TEXT_AT_MOST)),
+);
 const whole = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
 const stepMs = v.pipe(v.number(), v.minValue(1), v.maxValue(60_000));
 const lamp = v.variant("pattern", [
@@ -87,11 +91,6 @@ export function canTakeOver(
 /** Counted before it is read: a million wrong items would each be looked at, and the protocol would wait. */
 function few(atMost: number) {
   return v.pipe(v.array(v.unknown()), v.maxLength(atMost));
-}
-
-/** Control characters have no business in a name. */
-function plain(raw: string): string {
-  return raw.replace(/\p{C}/gu, "�").slice(0, TEXT_AT_MOST);
 }
 
 function words<W extends Snapshot["role"] | Snapshot["panel"]["face"] | FamilyWord>(

@@ -31,7 +31,7 @@ function watch(t: TestContext, ...urls: readonly string[]): Peers {
 }
 
 function answer(response: ServerResponse, body: unknown): void {
-  response.setHeader("content-type", "application/json");
+  if (!response.headersSent) response.setHeader("content-type", "application/json");
   response.end(JSON.stringify(body));
 }
 
@@ -106,6 +106,11 @@ const rude: readonly { readonly is: string; readonly answers: RequestListener; r
       is: "two megabytes",
       answers: (_, response) => void response.end(`"${"a".repeat(2 << 20)}"`),
       problem: /more than \d+ bytes/,
+    },
+    {
+      is: "a long error that a terminal would obey",
+      answers: (_, response) => answer(response.writeHead(500), { error: `\u001b[2J${"x".repeat(900)}` }),
+      problem: /^\ufffd\[2Jx{200,300}$/,
     },
     { is: "nothing, and stays on the line", answers: () => {}, problem: /no answer within 1\.5 s/ },
   ];

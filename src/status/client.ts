@@ -10,6 +10,7 @@ import { channel } from "node:diagnostics_channel";
 import type { ClientRequest, IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import http from "tiny-json-http";
+import { plain } from "./plain.js";
 import type { MaintenanceSnapshot, Snapshot } from "./snapshot.js";
 
 /** What came back, or a sentence that says what stood in the way. */
@@ -35,6 +36,8 @@ export interface AskOptions {
 const MOST_BYTES = 1 << 19;
 /** A refusal is a sentence. */
 const MOST_REFUSAL_BYTES = 1 << 10;
+/** Our own are shorter. */
+const MOST_REASON_CHARACTERS = 240;
 const SOMETHING_ELSE: Refused = { ok: false, why: "something else than carpio answers there" };
 const sockets = channel("net.client.socket");
 const answers = channel("http.client.response.finish");
@@ -185,7 +188,7 @@ function bareStatus(status: number): string {
 function saidBy(body: unknown): string | undefined {
   try {
     const parsed = typeof body === "string" ? JSON.parse(body) : body;
-    return typeof parsed?.error === "string" ? parsed.error : undefined;
+    return typeof parsed?.error === "string" ? plain(parsed.error, MOST_REASON_CHARACTERS) : undefined;
   } catch {
     return undefined;
   }
