@@ -12,7 +12,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { systemReason } from "../config/text-file.js";
 import { runtimeDirectory } from "../runtime.js";
-import type { UpdateSnapshot, Updates } from "../status/update.js";
+import { UPDATE_SILENCE_MS, type UpdateSnapshot, type Updates } from "../status/update.js";
 import { MOST_BYTES } from "./payload.js";
 import { PAYLOADS, PROGRESS } from "./plan.js";
 import type { UpdateLine } from "./slot-commands.js";
@@ -22,7 +22,10 @@ const READY_MS = 5_000;
 const LOOK_MS = 50;
 
 /** `undefined` on a computer that no base has started. */
-export function openUpdates(runtime = runtimeDirectory()): Updates | undefined {
+export function openUpdates(
+  runtime = runtimeDirectory(),
+  silenceMs = UPDATE_SILENCE_MS,
+): Updates | undefined {
   if (!existsSync(join(runtime, "slot"))) return undefined;
   let now: UpdateSnapshot = { state: "none" };
   let busy = false;
@@ -30,14 +33,25 @@ export function openUpdates(runtime = runtimeDirectory()): Updates | undefined {
   const pass = async (payload: IncomingMessage, ofBytes: number | null): Promise<UpdateSnapshot> => {
     now = { state: "writing", bytes: 0, ofBytes };
     const [said, sink] = await openPipes(runtime);
+    const lines = createInterface({ input: said });
     let end: UpdateSnapshot = { state: "failed", error: "the update service ended without a word" };
+    const giveUp = () => {
+      if (end.state !== "done")
+        end = { state: "failed", error: `the update service has said nothing for ${silenceMs / 1000} s` };
+      sink.destroy();
+      lines.close();
+    };
+    const silence = setTimeout(giveUp, silenceMs);
     try {
       // Whatever ends it early: what is yet to come is read and thrown away, so that the answer is heard.
       sink.on("error", () => {});
       sink.once("close", () => payload.unpipe(sink).resume());
       payload.once("close", () => sink.end());
       payload.pipe(sink);
-      for await (const line of createInterface({ input: said })) {
+      // While nobody listened the client may have gone.
+      if (payload.destroyed) sink.end();
+      for await (const line of lines) {
+        silence.refresh();
         const read = readLine(line, ofBytes);
         if (read.state === "done" || read.state === "failed") end = read;
         else now = read;
@@ -45,6 +59,7 @@ export function openUpdates(runtime = runtimeDirectory()): Updates | undefined {
       if (!payload.complete && !payload.destroyed) await drained(payload);
       return end;
     } finally {
+      clearTimeout(silence);
       said.destroy();
       sink.destroy();
     }

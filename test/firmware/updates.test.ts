@@ -7,7 +7,8 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { type ClientRequest, request } from "node:http";
+import { type ClientRequest, IncomingMessage, request } from "node:http";
+import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -76,9 +77,9 @@ interface Answer {
 type Headers = { readonly [name: string]: string };
 
 /** With the headers alone; the body is for the caller. */
-function ask(body: Buffer, headers: Headers = {}): ClientRequest {
+function ask(body: Buffer, headers: Headers = {}, { port } = server): ClientRequest {
   return request({
-    port: server.port,
+    port,
     method: "POST",
     path: "/update",
     headers: {
@@ -90,8 +91,8 @@ function ask(body: Buffer, headers: Headers = {}): ClientRequest {
   });
 }
 
-async function post(body: Buffer, headers: Headers = {}): Promise<Answer> {
-  const asked = ask(body, headers);
+async function post(body: Buffer, headers: Headers = {}, to = server): Promise<Answer> {
+  const asked = ask(body, headers, to);
   const answered = once(asked, "response");
   if ("expect" in headers) asked.once("continue", () => asked.end(body));
   else asked.end(body);
@@ -199,6 +200,40 @@ test("a client that goes away in the middle leaves the running slot chosen, and 
   assert.equal((await openRecord(folder).read()).next, "a");
   assert.equal((await post(body)).status, 200);
   assert.ok(existsSync(slotFile(folder, "b")));
+});
+
+test("a client that has gone before the service listens keeps nobody waiting", {
+  timeout: 60_000,
+}, async () => {
+  const gone = new IncomingMessage(new Socket()).on("error", () => {});
+  gone.destroy();
+  await once(gone, "close");
+  const ended = await openUpdates(runtime)?.take(gone, null);
+  assert.ok(ended?.state === "failed");
+  assert.match(ended.error, /wanted a payload of a slot/);
+});
+
+test("a service that says nothing any more is given up, and the client hears why", {
+  timeout: 60_000,
+}, async (t) => {
+  const silent = join(root, "silent");
+  mkdirSync(silent);
+  writeFileSync(join(silent, "slot"), "a\n");
+  const ends = [PAYLOADS, PROGRESS].map((name) => join(silent, name));
+  execFileSync("mkfifo", ends);
+  const hangs = spawn("sh", ["-c", 'exec sleep 600 <"$1" >"$2"', "sh", ...ends]);
+  const other = await openStatusServer(
+    { host: "127.0.0.1", port: 0 },
+    { ...fakeBoard(), updates: openUpdates(silent, 300) },
+  );
+  t.after(() => {
+    hangs.kill();
+    other.close();
+  });
+  assert.deepEqual(await post(payload("8", 3 << 20), {}, other), {
+    status: 422,
+    body: { error: "the update service has said nothing for 0.3 s" },
+  });
 });
 
 test("a card that refuses in the middle is what the answer tells of, and the next payload is taken", async () => {
