@@ -5,6 +5,7 @@
  *
  * Nothing the protocol does waits for them.
  */
+import { lookup } from "node:dns/promises";
 import type { Instant } from "./carp/vhost.js";
 import { createGrowth, type Growth } from "./growth.js";
 import { readPeer, type Said } from "./peer.js";
@@ -76,6 +77,7 @@ export function createPeers({ urls, now, onNews }: PeersOptions): Peers {
 function keepAsking(url: string, now: () => Instant, onNews: () => void): Asked {
   /** Those of its last answer: a board that goes on inventing new ones fills nothing. */
   let groups: ReadonlyMap<string, Followed> = new Map();
+  const hostname = new URL(url).hostname.replace(/^\[|\]$/g, "");
   let said: Said | undefined;
   let saidAt: Instant | undefined;
   let problem: string | undefined;
@@ -84,6 +86,10 @@ function keepAsking(url: string, now: () => Instant, onNews: () => void): Asked 
   let closed = false;
 
   const ask = async (): Promise<void> => {
+    // A look-up that finds no name server goes on after its question was given up, on one of the few threads that
+    // also read and write files. So after a problem the next question waits until one has come to an end.
+    if (problem !== undefined) await lookup(hostname).catch(() => {});
+    if (closed) return;
     const sentAt = Date.now();
     const reply = await askStatus(url, { deadlineMs: ANSWER_WITHIN_MS });
     if (closed) return;

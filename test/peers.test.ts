@@ -3,13 +3,15 @@
  * rude, is more than a problem with a name.
  */
 import assert from "node:assert/strict";
+import dns from "node:dns";
 import { createServer, type RequestListener, type ServerResponse } from "node:http";
+import { syncBuiltinESMExports } from "node:module";
 import type { AddressInfo } from "node:net";
 import { describe, type TestContext, test } from "node:test";
 import { createGrowth } from "../src/growth.js";
 import { readPeer } from "../src/peer.js";
 import { createPeers, type Peer, type Peers } from "../src/peers.js";
-import { until } from "./fakes.js";
+import { quiet, until } from "./fakes.js";
 import { snapshotOf } from "./status/board.js";
 
 const IN_TIME = { timeout: 60_000 };
@@ -182,6 +184,26 @@ describe("what is read of a snapshot", () => {
   for (const body of [null, undefined, 1, "x", [], {}, { carp: [null] }]) {
     test(`${JSON.stringify(body)} is none`, () => assert.equal(readPeer(body), undefined));
   }
+});
+
+test("while nobody answers for a name, look-ups do not pile up", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let waiting = 0;
+  const hang = () => void waiting++;
+  t.mock.method(dns, "lookup", hang);
+  t.mock.method(dns.promises, "lookup", () => new Promise(hang));
+  syncBuiltinESMExports();
+  t.after(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  const peers = watch(t, "http://right.example.org:8080");
+  for (let seconds = 0; seconds < 60; seconds++) {
+    t.mock.timers.tick(1_000);
+    await quiet();
+  }
+  assert.match(peers.all[0]?.problem ?? "", /no answer within/);
+  assert.ok(waiting > 0 && waiting <= 2, `${waiting} wait`);
 });
 
 test("a counter grows for as long as somebody saw it grow not long ago", () => {
