@@ -327,8 +327,6 @@ async function updateSlot(args: readonly string[]): Promise<number> {
   if (file === undefined) return refuse("update: found no FILE, wanted one, or - for standard input");
   if (extra !== undefined) return refuse(`update: found ${extra} after FILE, wanted nothing`);
   const { json, card, config } = read.values;
-  // Whoever hears how far it is may go away, and the card is let go all the same.
-  process.stdout.on("error", () => {});
   const unsigned = configThere(config)?.system.unsignedUpdates ?? false;
   const done = await runUpdate(
     { file, card: findCard(textOf(card)), unsigned, json: json === true },

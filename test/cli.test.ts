@@ -2,13 +2,14 @@
  * The command line as a shell sees it: what it prints, and its exit status.
  */
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
+import { type ChildProcessByStdio, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Readable, Writable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { after, before, type TestContext, test } from "node:test";
 import { runCommand } from "../src/cli.js";
@@ -164,6 +165,23 @@ for (const { board, answer, ...statuses } of exits) {
   });
 }
 
+test("what is longer than a pipe takes at once is there to its end, on both streams", async (t) => {
+  const port = await serve(t, { ...snapshot, role: "backup", events: [{ why: "x".repeat(200_000) }] });
+  const { stdout } = await inShell(`"$@" | tail -c 3`, "status", `127.0.0.1:${port}`, "--json");
+  assert.equal(stdout, "\n}\n");
+
+  const file = write(GOOD_GROUP + Array.from({ length: 3_000 }, (_, i) => `nonsense_${i} = 1\n`).join(""));
+  const { stdout: complaints } = await inShell(`"$@" 2>&1 >/dev/null | tail -n 1`, "check", "--config", file);
+  assert.match(complaints, /carp\[0\]\.nonsense_2999: /);
+});
+
+test("whoever reads only the beginning ends nothing with an error", async (t) => {
+  const port = await serve(t, { ...snapshot, role: "backup", events: [{ why: "x".repeat(200_000) }] });
+  const script = `{ "$@"; echo "status $?" >&2; } | head -c 1`;
+  const { stdout, stderr } = await inShell(script, "status", `127.0.0.1:${port}`, "--json");
+  assert.deepEqual([stdout, stderr], ["{", "status 0\n"]);
+});
+
 test("a token file that is not there: status 1, and why", () => {
   const { status, stderr } = carpio("identify", "127.0.0.1:1", "--token-file", join(folder, "nosuch"));
   assert.equal(status, 1);
@@ -195,8 +213,16 @@ async function serve(t: TestContext, answer: object | undefined): Promise<number
 }
 
 /** While this process answers it. */
-async function carpioMeanwhile(...args: readonly string[]) {
-  const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder });
+function carpioMeanwhile(...args: readonly string[]) {
+  return outcome(spawn(process.execPath, [MAIN, ...args], { cwd: folder }));
+}
+
+/** In a script, `"$@"` is carpio with its arguments. Node's own pipes are none: they hold far more. */
+function inShell(script: string, ...args: readonly string[]) {
+  return outcome(spawn("sh", ["-c", script, "sh", process.execPath, MAIN, ...args], { cwd: folder }));
+}
+
+async function outcome(child: ChildProcessByStdio<Writable, Readable, Readable>) {
   const [stdout, stderr, [status]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),

@@ -6,7 +6,7 @@ import { readDevice } from "./carp-device.js";
 import { openReceiver } from "./carp-socket.js";
 import { openIp } from "./ip.js";
 
-/** Calls `onPacket` until Ctrl-C or SIGTERM. Rejects with what the kernel says. */
+/** Calls `onPacket` until Ctrl-C, SIGTERM, or nobody reads standard output any more. Rejects with what the kernel says. */
 export async function listenTo(name: string, onPacket: (packet: Packet) => void): Promise<void> {
   const ip = openIp();
   const { answers } = await ip.run([`address show dev ${name}`]);
@@ -32,5 +32,6 @@ export async function listenTo(name: string, onPacket: (packet: Packet) => void)
     };
     process.once("SIGINT", stop);
     process.once("SIGTERM", stop);
+    process.stdout.once("error", stop);
   });
 }
