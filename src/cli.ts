@@ -133,6 +133,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
 }
 
 async function run({ config: path, topics, tolerant, after }: Options): Promise<number> {
+  // What a reload would read is read later all the same; until then it must not end us.
+  process.on("SIGHUP", () => {});
   const log = createLog((text) => process.stderr.write(text), topics);
   try {
     // Before its `ip` starts, which is to have the same.
@@ -195,8 +197,10 @@ async function run({ config: path, topics, tolerant, after }: Options): Promise<
   return DONE;
 }
 
-/** Nobody says when: whoever makes the file is a shell. Until then a signal ends us. */
-/** Whoever keeps this program hears that it lives, but not for ever: what is waited for may never come. */
+/**
+ * Nobody says when: whoever makes the file is a shell. Until then SIGTERM ends us at once.
+ * Whoever keeps this program hears that it lives, but not for ever: what is waited for may never come.
+ */
 async function untilThere(file: string): Promise<void> {
   const heartbeat = beat(() => `alive waiting for ${file}`);
   const silentAt = performance.now() + PATIENCE_MS;

@@ -4,10 +4,10 @@
 import assert from "node:assert/strict";
 import { type ChildProcessByStdio, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
+import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { text } from "node:stream/consumers";
@@ -15,6 +15,7 @@ import { after, before, type TestContext, test } from "node:test";
 import { runCommand } from "../src/cli.js";
 import { openIp } from "../src/linux/ip.js";
 import { rehearse } from "../src/rehearsal.js";
+import { until } from "./fakes.js";
 
 const MAIN = join(import.meta.dirname, "../src/main.js");
 const GOOD_GROUP =
@@ -132,6 +133,19 @@ test("run --after FILE begins when that file is there, with the configuration of
   assert.match(errors, /late\.toml:6: carp\[0\]\.volume: /);
 });
 
+test("a reload that is asked for while a daemon waits to begin does not end it", async () => {
+  const [config, begun] = [join(folder, "reloaded.toml"), join(folder, "begun-late")];
+  const child = spawn(process.execPath, [MAIN, "run", "--after", begun, "--config", config]);
+  const ended = outcome(child);
+  await until("it hears of reloads", () => catches(child.pid, constants.signals.SIGHUP));
+  child.kill("SIGHUP");
+  writeFileSync(config, `${GOOD_GROUP}volume = 11\n`);
+  writeFileSync(begun, "");
+  const { status, signal, stderr } = await ended;
+  assert.deepEqual([status, signal], [78, null]);
+  assert.match(stderr, /reloaded\.toml:6: carp\[0\]\.volume: /);
+});
+
 test("what run --after does meanwhile says nothing of a configuration that is not there yet", async () => {
   const ip = openIp();
   const errors = await inThisProcess(() => rehearse(join(folder, "nosuch.toml"), ip));
@@ -198,6 +212,12 @@ const snapshot = {
   faults: [],
 };
 
+/** Whether a process has said what it does on a signal. */
+function catches(pid: number | undefined, signal: number): boolean {
+  const [, caught = "0"] = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+  return ((BigInt(`0x${caught}`) >> BigInt(signal - 1)) & 1n) === 1n;
+}
+
 /** A port on which a board answers; without an answer nobody listens there. */
 async function serve(t: TestContext, answer: object | undefined): Promise<number> {
   const server = createServer((_request, response) => {
@@ -223,10 +243,10 @@ function inShell(script: string, ...args: readonly string[]) {
 }
 
 async function outcome(child: ChildProcessByStdio<Writable, Readable, Readable>) {
-  const [stdout, stderr, [status]] = await Promise.all([
+  const [stdout, stderr, [status, signal]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),
     once(child, "exit"),
   ]);
-  return { status, stdout, stderr };
+  return { status, signal, stdout, stderr };
 }
