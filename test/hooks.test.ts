@@ -383,6 +383,19 @@ test("a webhook that does not answer is given up after its time, and tried again
   assert.match(board.log.lines[0] ?? "", /failed: it was not done after 3 s, and was ended$/);
 });
 
+test("a webhook that switches to something else has been told nothing, and is told again", async (t) => {
+  let asked = 0;
+  const url = await serve(t, (request, response) => {
+    if (asked++ > 0) return void response.end();
+    request.socket.end("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n");
+  });
+  const board = start(t, () => [{ call: { url } }]);
+  board.hooks.tell(said("master"));
+  await board.hooks.settled();
+  assert.equal(asked, 2);
+  assert.match(board.log.lines[0] ?? "", /failed: 127\.0\.0\.1:\d+: it hung up without an answer$/);
+});
+
 test("a webhook that answers without end costs nothing but its status", async (t) => {
   let closed = false;
   const url = await serve(t, (request, response) => {

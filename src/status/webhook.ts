@@ -27,7 +27,9 @@ export async function postMessage(url: string, json: string): Promise<Posted> {
         answer.destroy();
         resolve(answer.statusCode ?? 0);
       };
-      begin(url, { method: "POST", headers, agent: false }, onAnswer).on("error", reject).end(json);
+      const asking = begin(url, { method: "POST", headers, agent: false }, onAnswer).on("error", reject);
+      // Comes last, and is all that comes of an answer that switches to another protocol.
+      asking.on("close", () => reject(new Error("it hung up without an answer"))).end(json);
     });
     if (status >= 200 && status < 300) return { ok: true };
     const again = status >= 500 || status === 429 || status === 408;
