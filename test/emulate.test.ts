@@ -6,12 +6,13 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Socket } from "node:net";
+import { createServer as createHttpServer } from "node:http";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, test } from "node:test";
 import { type Row, width } from "../scripts/demonstration/ink.js";
-import type { Name, Sight } from "../scripts/emulation/board.js";
+import { askStatus, type Name, type Sight } from "../scripts/emulation/board.js";
 import { draw, describe as inOneLine, type Picture } from "../scripts/emulation/picture.js";
 import { createSwitch } from "../scripts/emulation/switch.js";
 import { openQtest } from "./emulated/monitor.js";
@@ -160,6 +161,19 @@ test("a machine that goes without having read its question ends nobody who asks 
   const [socket] = await met;
   socket.destroy();
   assert.equal(await asked, "gone");
+});
+
+test("a board that refuses to be read has no status to show", async (t) => {
+  let status = 200;
+  const server = createHttpServer((_request, response) => {
+    response.writeHead(status).end('{"error":"the kernel refuses"}');
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  assert.deepEqual(await askStatus(port), { error: "the kernel refuses" });
+  status = 503;
+  assert.equal(await askStatus(port), undefined);
 });
 
 /** It names what a card cannot have. */

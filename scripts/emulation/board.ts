@@ -151,12 +151,13 @@ export class Board {
   }
 }
 
-function askStatus(port: number): Promise<Snapshot | undefined> {
+/** Of a board that has one to show; it may be starting, or refuse. */
+export function askStatus(port: number): Promise<Snapshot | undefined> {
   return new Promise((resolve) => {
     const asked = request({ host: "127.0.0.1", port, path: "/status", timeout: NO_ANSWER_MS }, (response) => {
       const parts: string[] = [];
       response.setEncoding("utf8").on("data", (part: string) => parts.push(part));
-      response.on("end", () => resolve(readStatus(parts.join(""))));
+      response.on("end", () => resolve(response.statusCode === 200 ? readStatus(parts.join("")) : undefined));
       response.on("error", () => resolve(undefined));
     });
     asked.on("timeout", () => asked.destroy());
