@@ -11,6 +11,10 @@ import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import type { Contact, PanelDriver } from "./driver.js";
 
+/** For one who does not read what it is answered, and for a line that does not end. */
+const MOST_WAITING_BYTES = 4 << 10;
+const NEWLINE = 0x0a;
+
 export function simulated(socketPath: string): PanelDriver {
   return {
     openLed: async () => ({ blinks: true, show: async () => {}, writes: () => [], close: () => {} }),
@@ -40,10 +44,18 @@ async function listen(path: string, onEdge: (pressed: boolean) => void): Promise
     const lines = createInterface({ input: socket });
     // Lines pass on what happens to their socket: both want a listener, or whoever hangs up ends the daemon.
     for (const source of [socket, lines]) source.on("error", () => {});
+    let unended = 0;
+    socket.on("data", (chunk: Buffer) => {
+      const end = chunk.lastIndexOf(NEWLINE);
+      unended = end < 0 ? unended + chunk.length : chunk.length - end - 1;
+      if (unended > MOST_WAITING_BYTES) socket.destroy();
+    });
     lines.on("line", (line) => {
+      if (socket.destroyed) return;
       if (line !== "press" && line !== "release") return;
       put(socket, line === "press");
       socket.write(fingers.size > 0 ? "pressed\n" : "released\n");
+      if (socket.writableLength > MOST_WAITING_BYTES) socket.destroy();
     });
   });
   return new Promise((resolve, reject) => {

@@ -95,6 +95,30 @@ test("whoever hangs up without having read what the button says lets go as well"
   await until(() => panel.view(master).button.pressed, "pressed by another one");
 });
 
+// biome-ignore format: one finger a line
+const rude: { is: string; says: string }[] = [
+  { is: "presses without end and reads no answer", says: "press\nrelease\n".repeat(4_000) },
+  { is: "says a word without end", says: "x".repeat(65_536) },
+];
+for (const { is, says } of rude) {
+  test(`whoever ${is} is let go, and others are felt`, async (t) => {
+    const { panel, socket } = open(t, findBoard("simulated", undefined).board);
+    const other = await finger(t, socket);
+    // Paused before it is connected, it reads nothing at all.
+    const hand = createConnection(socket).pause();
+    t.after(() => hand.destroy());
+    let refused = false;
+    hand.on("error", () => (refused = true));
+    for (let bytes = 0; !refused && bytes < 20_000_000; bytes += says.length) {
+      await new Promise((resolve) => hand.write(says, resolve));
+    }
+    assert.ok(refused, "20 MB, and it is still listened to");
+    await until(() => !panel.view(master).button.pressed, "let go");
+    other.write("press\n");
+    await until(() => panel.view(master).button.pressed, "pressed by another one");
+  });
+}
+
 test("held for five seconds the lamps change, and on release it is a long press", async (t) => {
   const { panel, presses, socket } = open(t, findBoard("simulated", undefined).board);
   const hand = await finger(t, socket);
