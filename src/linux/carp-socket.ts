@@ -26,7 +26,10 @@ const IPPROTO_RAW = 255;
 const RECEIVE_BUFFER_BYTES = 4 << 20;
 /** An advertisement with the longest IPv4 header is 96 bytes; anything longer is cut, and still judged. */
 const PACKET_BYTES = 512;
-/** The shortest lease. Whoever was stopped for so long with a packet in its hands may not hold what it says there. */
+/**
+ * The shortest lease. Whoever was stopped for so long with a packet in its hands may not hold what it says there;
+ * and whoever waits for the kernel to take it waits no longer, because the release may be next.
+ */
 const STALE_MS = 1_000;
 
 /**
@@ -123,13 +126,15 @@ export function openSender(): Sender {
     send(packet, destination, device) {
       return new Promise((resolve) => {
         const pending = waitingOn(destination.family);
-        pending.add(resolve);
-        const after = (error: Error | null) => {
-          pending.delete(resolve);
+        let patience: NodeJS.Timeout | undefined;
+        const answer = (error: Error | null) => {
+          clearTimeout(patience);
+          pending.delete(answer);
           resolve(error ?? undefined);
         };
+        pending.add(answer);
         const bytes = Buffer.from(packet);
-        const socket = openOr(after, () => socketOf(destination.family));
+        const socket = openOr(answer, () => socketOf(destination.family));
         if (!socket) return;
         const askedAt = performance.now();
         const before = () => {
@@ -137,7 +142,16 @@ export function openSender(): Sender {
           if (lateMs > STALE_MS) throw new Error(`it could not be sent for ${(lateMs / 1000).toFixed(1)} s`);
           bindToDevice(socket, device);
         };
-        socket.send(bytes, 0, bytes.length, formatAddress(destination), before, after);
+        /** An interface that sends no more has filled the socket, for all others too: another has room. */
+        const giveUp = () => {
+          if (!pending.has(answer)) return;
+          const error = new Error(`the kernel has taken no packet for ${STALE_MS / 1000} s`);
+          for (const each of pending) each(error);
+          socket.close();
+        };
+        // Where it was us who stood still, the socket may be found ready before it is judged.
+        patience = setTimeout(() => setImmediate(giveUp), STALE_MS);
+        socket.send(bytes, 0, bytes.length, formatAddress(destination), before, answer);
       });
     },
     close() {

@@ -13,6 +13,8 @@ import { becomeLabRoot, type Output } from "./namespace.js";
 await becomeLabRoot();
 
 const SRC = join(import.meta.dirname, "../../src");
+/** Its queue takes all, and lets go of a byte in a second. */
+const JAMMED = "qdisc add dev eth0 root tbf rate 8bit burst 200 limit 100mb".split(" ");
 const LOOPBACK: { readonly [F in Family]: string } = { 4: "127.0.0.1", 6: "::1" };
 
 for (const family of [4, 6] as const) {
@@ -43,6 +45,24 @@ for (const family of [4, 6] as const) {
     assert.match(stderr, /Error: a mistake of ours/);
     assert.equal(status, 1);
   });
+
+  test(`IPv${family}: an interface that sends no more delays each answer by a second, and fails the others once`, async () => {
+    await using lab = await Lab.open({ boards: ["left"], lans: 2 });
+    await lab.left.run(["tc", ...JAMMED]);
+    const { stdout, stderr, status } = await run(
+      lab.left,
+      family,
+      `const sender = openSender();
+      const to = (device) => sender.send(packet, GROUP[self.family], device);
+      const jammed = await Promise.all(Array.from({ length: 1_000 }, () => to("eth0")));
+      console.log(jammed[0] ?? "sent");
+      console.log(jammed.at(-1)?.message);
+      console.log(await to("eth1") ?? "sent");
+      sender.close();`,
+    );
+    const said = ["sent", "the kernel has taken no packet for 1 s", "sent", ""].join("\n");
+    assert.deepEqual({ stdout, stderr, status }, { stdout: said, stderr: "", status: 0 });
+  });
 }
 
 /** Runs a program on a host, which finds there our functions and a packet to itself. */
@@ -50,7 +70,7 @@ function run(host: Host, family: Family, program: string): Promise<Output> {
   const script = `
     import { openReceiver, openSender } from "${SRC}/linux/carp-socket.js";
     import { parseAddress } from "${SRC}/wire/address.js";
-    import { encodeIpv4, encodeIpv6 } from "${SRC}/wire/packet.js";
+    import { encodeIpv4, encodeIpv6, GROUP } from "${SRC}/wire/packet.js";
 
     const lo = { name: "lo", index: 1 };
     const self = parseAddress("${LOOPBACK[family]}");
