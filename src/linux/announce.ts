@@ -4,10 +4,10 @@
  * have (until Linux 6.5 many, such as the Raspberry Pi 4's; Wi-Fi). IPv6 by a packet
  * of our own. IPv4 by `arping`, because ARP is no IP, which is all that our sockets send.
  */
-import { execFile } from "node:child_process";
 import { type Address, formatAddress } from "../wire/address.js";
 import { encodeNeighbourAdvertisement } from "../wire/neighbour.js";
 import { openSender } from "./carp-socket.js";
+import { execute, problemOf } from "./program.js";
 import { isForwarding } from "./sysctl.js";
 
 /** It sends at once, and then waits a second for answers that nobody gives. */
@@ -49,17 +49,14 @@ async function advertiseNeighbours(
 }
 
 /** That of iputils and busybox's take the same words. */
-function arping(device: string, address: Address): Promise<string | undefined> {
-  const words = ["-U", "-c", "1", "-I", device, formatAddress(address)];
-  return new Promise((resolve) => {
-    execFile("arping", words, { timeout: ARPING_MS }, (error, _output, said) => {
-      // Where it complains of nothing but a lack of answers, it has sent.
-      if (!error || (error.code === 1 && said === "")) return resolve(undefined);
-      const missing = "arping is not installed (Debian's package iputils-arping)";
-      const why = error.code === "ENOENT" ? missing : said.trim().split("\n")[0] || error.message;
-      resolve(cannot(address, device, why));
-    });
-  });
+async function arping(device: string, address: Address): Promise<string | undefined> {
+  const words = ["arping", "-U", "-c", "1", "-I", device, formatAddress(address)];
+  const ran = await execute(words, { deadlineMs: ARPING_MS });
+  const problem = problemOf(ran);
+  // Where it complains of nothing but a lack of answers, it has sent.
+  if (!problem || (ran.code === 1 && ran.said === "")) return undefined;
+  const missing = "arping is not installed (Debian's package iputils-arping)";
+  return cannot(address, device, ran.code === "ENOENT" ? missing : problem);
 }
 
 function cannot(address: Address, device: string, why: string): string {

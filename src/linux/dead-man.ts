@@ -5,7 +5,7 @@
  *
  * It lives in a session of its own, and another takes its place when it is lost.
  */
-import { spawn } from "node:child_process";
+import { startBeside } from "./beside.js";
 
 export interface DeadMan {
   readonly pid: number | undefined;
@@ -31,29 +31,25 @@ export function openDeadMan({ name, script, restartMs, onRestart }: DeadManOptio
   let dismissed = false;
 
   const start = () => {
-    const shell = spawn("sh", ["-c", script, name], { stdio: ["pipe", "ignore", "ignore"], detached: true });
-    const ended = new Promise<void>((resolve) => {
-      shell.once("error", () => resolve());
-      shell.once("close", () => resolve());
-    });
-    ended.then(() => {
+    const shell = startBeside(["sh", "-c", script, name], ["pipe", "ignore", "ignore"]);
+    shell.ended.then(() => {
       if (!dismissed) setTimeout(restart, restartMs);
     });
-    shell.stdin.on("error", () => {});
-    return { shell, ended };
+    return shell;
   };
   let current = start();
-  const say = (line: string): void => void current.shell.stdin.write(`${line}\n`);
+  const say = (line: string): void => void current.child?.stdin?.write(`${line}\n`);
   const restart = () => {
     if (dismissed) return;
     current = start();
+    if (!current.child) return;
     say(armed);
     onRestart();
   };
 
   return {
     get pid() {
-      return current.shell.pid;
+      return current.child?.pid;
     },
     arm(line) {
       armed = line;
@@ -62,7 +58,7 @@ export function openDeadMan({ name, script, restartMs, onRestart }: DeadManOptio
     say,
     async dismiss() {
       dismissed = true;
-      current.shell.stdin.end("dismissed\n");
+      current.child?.stdin?.end("dismissed\n");
       await current.ended;
     },
   };

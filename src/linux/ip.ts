@@ -7,8 +7,9 @@
  * the numbers of devices, so it is replaced whenever one may have changed; and it
  * loses memory, so it is replaced from time to time.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { startBeside } from "./beside.js";
 
 /** A command that the kernel or `ip` refused, and what it said. */
 export interface Refusal {
@@ -58,7 +59,8 @@ interface Batch {
 }
 
 interface Child {
-  readonly process: ChildProcess;
+  /** `undefined` when it could not be started. */
+  readonly process: ChildProcess | undefined;
   readonly batches: Batch[];
   readonly moreTimes: number;
   /** For the first of them; those behind it have not begun. */
@@ -88,7 +90,7 @@ export function openIp({ moreTimes = MORE_TIMES } = {}): Ip {
     if (!current) return;
     const last = current;
     current = undefined;
-    last.process.stdin?.end();
+    last.process?.stdin?.end();
     retired = Promise.all([retired, last.exited]).then(() => {});
   };
 
@@ -124,19 +126,8 @@ export function openIp({ moreTimes = MORE_TIMES } = {}): Ip {
 }
 
 function startChild(moreTimes: number): Child {
-  const process = spawn("sh", ["-c", "exec ip -json -force -batch - 2>&1"], {
-    stdio: ["pipe", "pipe", "ignore"],
-    // Ctrl-C on a terminal is for the daemon, which still needs us on its way out.
-    detached: true,
-  });
-  let said: string | undefined;
-  const exited = new Promise<void>((resolve) => {
-    process.once("error", (error) => {
-      said = error.message;
-      resolve();
-    });
-    process.once("close", () => resolve());
-  });
+  const argv = ["sh", "-c", "exec ip -json -force -batch - 2>&1"];
+  const { child: process, ended } = startBeside(argv, ["pipe", "pipe", "ignore"]);
   const child: Child = {
     process,
     batches: [],
@@ -145,16 +136,13 @@ function startChild(moreTimes: number): Child {
     lines: 0,
     rest: "",
     killedFor: undefined,
-    exited,
+    exited: ended.then((said) => {
+      clearTimeout(child.timer);
+      const why = child.killedFor ?? said ?? lastWords(child);
+      for (const batch of child.batches.splice(0)) batch.resolve(unanswered(batch.commands, why));
+    }),
   };
-  process.stdout.setEncoding("utf8");
-  process.stdout.on("data", (text: string) => read(child, text));
-  process.stdin.on("error", () => {});
-  exited.then(() => {
-    clearTimeout(child.timer);
-    const why = child.killedFor ?? said ?? lastWords(child);
-    for (const batch of child.batches.splice(0)) batch.resolve(unanswered(batch.commands, why));
-  });
+  process?.stdout?.setEncoding("utf8").on("data", (text: string) => read(child, text));
   return child;
 }
 
@@ -167,7 +155,7 @@ function lastWords({ batches, rest }: Child): string {
 
 function kill(child: Child, why: string): void {
   child.killedFor ??= why;
-  child.process.kill("SIGKILL");
+  child.process?.kill("SIGKILL");
 }
 
 function enqueue(child: Child, commands: readonly string[]): Promise<Outcome> {
@@ -176,7 +164,7 @@ function enqueue(child: Child, commands: readonly string[]): Promise<Outcome> {
     child.batches.push({ commands, resolve, firstLine, refusals: [], answers: [], said: [] });
     if (child.batches.length === 1) startTimer(child);
     child.lines += commands.length + 1;
-    child.process.stdin?.write([...commands, PROMPT, ""].join("\n"));
+    child.process?.stdin?.write([...commands, PROMPT, ""].join("\n"));
   });
 }
 
@@ -191,7 +179,7 @@ function startTimer(child: Child, times = 1): void {
   if (!first) return;
   const judge = () => {
     if (child.batches[0] !== first) return;
-    if (times <= child.moreTimes && isAtWork(child.process.pid)) startTimer(child, times + 1);
+    if (times <= child.moreTimes && isAtWork(child.process?.pid)) startTimer(child, times + 1);
     else kill(child, `ip did not answer within ${(times * DEADLINE_MS) / 1000} s`);
   };
   child.timer = setTimeout(() => setImmediate(judge), DEADLINE_MS);

@@ -3,7 +3,8 @@
  * pulled, an interface gone or back, an address taken away. Says which
  * interface, and leaves it to the listener to look.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { startBeside } from "./beside.js";
 
 export interface LinkEvent {
   readonly name: string;
@@ -27,13 +28,11 @@ export function watchLinks(onEvent: (event: LinkEvent) => void, onRestart: () =>
   let restart: NodeJS.Timeout | undefined;
 
   const start = () => {
-    const monitor = spawn("ip", ["-o", "monitor", "link", "address"], {
-      stdio: ["ignore", "pipe", "ignore"],
-      detached: true,
-    });
+    const argv = ["ip", "-o", "monitor", "link", "address"];
+    const { child: monitor, ended } = startBeside(argv, ["ignore", "pipe", "ignore"]);
     child = monitor;
     let rest = "";
-    monitor.stdout.setEncoding("utf8").on("data", (text: string) => {
+    monitor?.stdout?.setEncoding("utf8").on("data", (text: string) => {
       const lines = (rest + text).split("\n");
       rest = lines.pop() ?? "";
       for (const line of lines) {
@@ -41,9 +40,8 @@ export function watchLinks(onEvent: (event: LinkEvent) => void, onRestart: () =>
         if (event) onEvent(event);
       }
     });
-    monitor.once("spawn", onRestart);
-    monitor.once("error", () => {});
-    monitor.once("close", () => {
+    monitor?.once("spawn", onRestart);
+    ended.then(() => {
       if (!closed) restart = setTimeout(start, RESTART_MS);
     });
   };

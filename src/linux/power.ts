@@ -1,13 +1,10 @@
 /**
  * Runs the operator's own command, such as the one that turns the power off.
  */
-import { execFile } from "node:child_process";
+import { execute } from "./program.js";
 
 /** Resolves when it has ended; says what went wrong. */
-export function runShell(command: string): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    execFile("sh", ["-c", command], (error, _output, said) => {
-      resolve(error ? `${command}: ${said.trim() || error.message}` : undefined);
-    });
-  });
+export async function runShell(command: string): Promise<string | undefined> {
+  const { said, failure } = await execute(["sh", "-c", command]);
+  return failure && `${command}: ${said.trim() || failure}`;
 }

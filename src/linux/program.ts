@@ -1,7 +1,7 @@
 /**
  * A program that is run to its end.
  */
-import { execFile } from "node:child_process";
+import { type ExecFileException, execFile } from "node:child_process";
 
 export interface Ran {
   readonly output: string;
@@ -9,6 +9,8 @@ export interface Ran {
   readonly said: string;
   /** Why it failed, in the system's words; `undefined` when it did not. */
   readonly failure: string | undefined;
+  /** Its exit status, or the system's word for why it could not be started, such as ENOENT. */
+  readonly code: number | string | null | undefined;
 }
 
 /** Longer than any that sets a board up takes, on a slow board with a slow card. */
@@ -20,12 +22,17 @@ export function execute(
   { input = "", deadlineMs = 0 } = {},
 ): Promise<Ran> {
   return new Promise((resolve) => {
-    const child = execFile(program, args, { timeout: deadlineMs }, (error, output, said) =>
-      resolve({ output, said, failure: error?.message }),
-    );
-    // One that ends without reading is no mistake of ours.
-    child.stdin?.on("error", () => {});
-    child.stdin?.end(input);
+    const end = (error: ExecFileException | null, output: string, said: string): void =>
+      resolve({ output, said, failure: error?.message, code: error?.code });
+    try {
+      const child = execFile(program, args, { timeout: deadlineMs }, end);
+      // One that ends without reading is no mistake of ours.
+      child.stdin?.on("error", () => {});
+      child.stdin?.end(input);
+    } catch (error) {
+      // So Node says that the system is short of memory.
+      end(error as Error, "", "");
+    }
   });
 }
 

@@ -7,9 +7,9 @@
  * shell lives at the usual priority, and so do its programs. When this program
  * dies, its end of the pipe closes, and the shell ends what it has started.
  */
-import { spawn } from "node:child_process";
 import { setPriority } from "node:os";
 import type { Readable, Writable } from "node:stream";
+import { startBeside } from "./beside.js";
 
 /** `itself`: it ended by itself. `deadline`, `flood`: we ended it. `shell`: that is dead, or there is none. */
 export type EndedBy = "itself" | "deadline" | "flood" | "shell";
@@ -77,33 +77,20 @@ interface Shell {
 }
 
 export function openRunner(): Runner {
-  let shell = tryShell();
+  let shell = openShell();
   return {
     async run(argv, environment, deadlineMs) {
-      if ("problem" in shell || shell.lost) shell = tryShell();
-      if ("problem" in shell) return { by: "shell", status: 1, said: shell.problem };
+      if (shell.lost) shell = openShell();
       return shell.run(lineOf(argv, environment), deadlineMs);
     },
-    close() {
-      if (!("problem" in shell)) shell.close();
-    },
+    close: () => shell.close(),
   };
 }
 
-/** A system that is short of processes or files may have some again later. */
-function tryShell(): Shell | { readonly problem: string } {
-  try {
-    return openShell();
-  } catch (error) {
-    return { problem: `cannot start a shell: ${error instanceof Error ? error.message : error}` };
-  }
-}
-
 function openShell(): Shell {
-  const child = spawn("sh", ["-c", SCRIPT, "carpio-hook"], {
-    stdio: ["pipe", "pipe", "ignore", "pipe"],
-    detached: true,
-  });
+  const argv = ["sh", "-c", SCRIPT, "carpio-hook"];
+  const { child, ended: gone } = startBeside(argv, ["pipe", "pipe", "ignore", "pipe"]);
+  if (!child) return noShell(gone);
   const [stdin, stdout, , statuses] = child.stdio as unknown as [Writable, Readable, null, Readable];
   let said = "";
   let characters = 0;
@@ -122,7 +109,6 @@ function openShell(): Shell {
   };
   child.once("error", lose);
   child.once("exit", lose);
-  stdin.on("error", () => {});
   stdout.setEncoding("utf8").on("data", (text: string) => {
     characters += text.length;
     said = (said + text).slice(-SAID_CHARACTERS);
@@ -162,6 +148,15 @@ function openShell(): Shell {
       return { by, status: status ?? 1, said: last };
     },
     close: () => void stdin.end(),
+  };
+}
+
+/** A system that is short of processes or files may have some again later. */
+function noShell(why: Promise<string | undefined>): Shell {
+  return {
+    lost: true,
+    run: async () => ({ by: "shell", status: 1, said: `cannot start a shell: ${await why}` }),
+    close() {},
   };
 }
 
