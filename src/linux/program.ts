@@ -15,20 +15,33 @@ export interface Ran {
 
 /** Longer than any that sets a board up takes, on a slow board with a slow card. */
 const DEADLINE_MS = 20_000;
+/** For what one that is ended has said, and for its end. */
+const LAST_WORDS_MS = 500;
 
-/** Resolves when it has ended, or was ended at its deadline; without one it is waited for. */
+/** Resolves when it has ended, or was ended at its deadline; without one it is waited for. Never rejects. */
 export function execute(
   [program = "", ...args]: readonly string[],
   { input = "", deadlineMs = 0 } = {},
 ): Promise<Ran> {
   return new Promise((resolve) => {
-    const end = (error: ExecFileException | null, output: string, said: string): void =>
-      resolve({ output, said, failure: error?.message, code: error?.code });
+    const late = `${program} has not ended within ${deadlineMs / 1000} s`;
+    let patience: NodeJS.Timeout | undefined;
+    const end = (error: ExecFileException | null, output: string, said: string): void => {
+      clearTimeout(patience);
+      resolve({ output, said, failure: error?.killed ? late : error?.message, code: error?.code });
+    };
     try {
-      const child = execFile(program, args, { timeout: deadlineMs }, end);
+      const child = execFile(program, args, { timeout: deadlineMs, killSignal: "SIGKILL" }, end);
       // One that ends without reading is no mistake of ours.
       child.stdin?.on("error", () => {});
       child.stdin?.end(input);
+      if (deadlineMs === 0) return;
+      // No signal reaches one that the kernel holds up: it is left behind.
+      const leave = () => {
+        child.unref();
+        end(new Error(late), "", "");
+      };
+      patience = setTimeout(leave, deadlineMs + LAST_WORDS_MS);
     } catch (error) {
       // So Node says that the system is short of memory.
       end(error as Error, "", "");
