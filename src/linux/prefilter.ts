@@ -129,11 +129,21 @@ ${chains.join("\n")}
 
 async function readCounters(): Promise<FilterCounters | undefined> {
   const { output, problem } = await nft(["-j", "list", "counters", "table", "inet", TABLE], "");
-  if (problem) return undefined;
-  const { nftables } = JSON.parse(output) as { nftables: { counter?: { name: string; packets: number } }[] };
-  const packets = (name: string) =>
-    nftables.find(({ counter }) => counter?.name === name)?.counter?.packets ?? 0;
-  return { badttl: packets("badttl"), badvhid: packets("badvhid"), flooded: packets("flooded") };
+  return problem ? undefined : countersIn(output);
+}
+
+/** An `nft` of another kind may print what is no JSON, or another. */
+function countersIn(output: string): FilterCounters | undefined {
+  try {
+    const { nftables } = JSON.parse(output) as {
+      nftables: { counter?: { name: string; packets: number } }[];
+    };
+    const packets = (name: string) =>
+      nftables.find(({ counter }) => counter?.name === name)?.counter?.packets ?? 0;
+    return { badttl: packets("badttl"), badvhid: packets("badvhid"), flooded: packets("flooded") };
+  } catch {
+    return undefined;
+  }
 }
 
 async function nft(
