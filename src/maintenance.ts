@@ -18,7 +18,7 @@ import { formatAddress } from "./wire/address.js";
 
 export interface Maintenance {
   snapshot(): MaintenanceSnapshot;
-  /** Takes up a wish from before a restart; groups come after it. */
+  /** Takes up a wish from before a restart, also when the disc says it later; groups come after it. */
   resume(): Promise<void>;
   /** Resolves when it is known what came of it; another wish in between is the end of this one. */
   set(on: boolean, request: Request): Promise<MaintenanceSnapshot>;
@@ -51,7 +51,7 @@ export interface MaintenanceOptions {
 type Handover = MaintenanceSnapshot["handover"];
 
 const REASON = "maintenance";
-/** A disc that takes longer than this must not keep the address here. */
+/** A disc that takes longer than this must not keep the address here, nor the daemon from starting. */
 const KEEP_MS = 1_000;
 /** DESIGN: asked without waiting long. */
 const ASK_MS = 300;
@@ -74,6 +74,8 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
   /** Whether the groups know of the wish, and that they are to preempt nobody. */
   let begun = false;
   let standingAside = true;
+  /** The disc has not said yet what was wished before the restart, and nobody has wished anything since. */
+  let unread = false;
   let expiry: NodeJS.Timeout | undefined;
   let again: NodeJS.Timeout | undefined;
   const waiting: (() => void)[] = [];
@@ -117,18 +119,21 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
     for (const group of groups) group.handle({ kind: "demote", reason: REASON, advskew, standAside });
   };
 
+  const discIsLate = (): Promise<{ readonly late: string }> =>
+    new Promise((resolve) => {
+      const late = `the disc took longer than ${KEEP_MS / 1000} s`;
+      setTimeout(resolve, KEEP_MS, { late }).unref();
+    });
+
   /** A disc that is full or slow costs the memory of the wish, and not the wish. */
   const keep = async (next: Wish): Promise<void> => {
-    const late = new Promise<string>((resolve) => {
-      setTimeout(resolve, KEEP_MS, `the disc took longer than ${KEEP_MS / 1000} s`).unref();
-    });
     const written = state.write(next).then(
       () => undefined,
       (error: unknown) => (error instanceof Error ? error.message : String(error)),
     );
     const tell = (problem: string | undefined): void =>
       faults.set("state", problem && `maintenance will be forgotten at a restart: ${problem}`);
-    tell(await Promise.race([written, late]));
+    tell(await Promise.race([written, discIsLate().then(({ late }) => late)]));
     // A disc that was only slow has kept it in the end, and may say so where nothing newer was asked of it.
     written.then((problem) => next === wish && tell(problem));
   };
@@ -187,6 +192,36 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
     again.unref();
   };
 
+  /** The groups have been told, or come after it. */
+  const takeUp = (kept: Wish | undefined): void => {
+    if (!kept?.maintenance) return;
+    wish = kept;
+    log.info("maintenance: on, as before the restart");
+    // What is left of its time is not known without a clock, so it begins anew.
+    begin(kept.forSeconds);
+    begun = true;
+    onChange();
+  };
+
+  /**
+   * What the disc says late counts as if it had been in time, unless somebody has
+   * wished since. The groups have stood aside until then, so neither answer is a
+   * surprise: who was in maintenance has taken over nothing that another would
+   * serve, and who was not goes on as after any start.
+   */
+  const takeUpLate = (kept: Wish | undefined): void => {
+    if (!unread) return;
+    unread = false;
+    faults.set("state", undefined);
+    takeUp(kept);
+    if (wish.maintenance) watch();
+    else serveAsUsual();
+  };
+
+  const serveAsUsual = (): void => {
+    for (const group of groups) group.handle({ kind: "demote", reason: REASON, advskew: 0 });
+  };
+
   const carryOut = async (mine: number): Promise<void> => {
     await keep(wish);
     if (mine !== turn) return;
@@ -195,9 +230,7 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
       const unheard = handover.state === "no-taker";
       if (unheard) handover = NOTHING;
       if (!begun || unheard) await handOver(mine);
-    } else {
-      for (const group of groups) group.handle({ kind: "demote", reason: REASON, advskew: 0 });
-    }
+    } else serveAsUsual();
   };
 
   const self: Maintenance = {
@@ -208,17 +241,18 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
       handover,
     }),
     async resume() {
-      const kept = await state.read();
-      if (!kept?.maintenance) return;
-      wish = kept;
-      log.info("maintenance: on, as before the restart");
-      // What is left of its time is not known without a clock, so it begins anew.
-      begin(kept.forSeconds);
-      begun = true;
-      onChange();
+      const reading = state.read();
+      const kept = await Promise.race([reading, discIsLate()]);
+      if (!kept || !("late" in kept)) return takeUp(kept);
+      unread = true;
+      const cost =
+        "it is not known whether this board is to be in maintenance, so it stays behind the others";
+      faults.set("state", `${cost}: ${kept.late}`);
+      reading.then(takeUpLate);
     },
     set(on, { by, forSeconds = null }) {
       turn++;
+      unread = false;
       clearInterval(again);
       endAfter(null);
       begun &&= on;
@@ -230,7 +264,7 @@ export function createMaintenance(options: MaintenanceOptions): Maintenance {
       return outcome();
     },
     adopt(group) {
-      if (!wish.maintenance) return;
+      if (!wish.maintenance && !unread) return;
       group.handle({ kind: "demote", reason: REASON, advskew: options.advskew(), standAside: true });
     },
     watch,

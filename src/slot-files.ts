@@ -38,9 +38,13 @@ export function openSlotFiles(paths: readonly [string, string]): SlotFiles {
 
   return {
     async read() {
-      await todo;
-      const slots = await readSlots();
-      known = slots;
+      // One that is slow is not to say after a write what was there before it.
+      const reading = todo.then(async () => {
+        known = await readSlots();
+        return known;
+      });
+      todo = reading;
+      const slots = await reading;
       const newest = newestSlot(slots);
       return newest === undefined ? undefined : slots[newest]?.text;
     },

@@ -288,6 +288,58 @@ test("a disc that hangs is a fault after a second, and hinders no handover", asy
   assert.deepEqual(board.states, ["none", "handing-over"]);
 });
 
+test("a disc that hangs when it is read: after a second the board starts behind the others, and says so", async (t) => {
+  const board = await start(t, { read: () => new Promise(() => {}) });
+  assert.match(board.faults.all.get("state") ?? "", /^it is not known .* took longer than 1 s$/);
+  assert.equal(board.maintenance.snapshot().on, false);
+  board.linkUp();
+  await board.passServedByAnother(10_000);
+  assert.equal(board.group.vhost.role, "backup");
+  await board.pass(5_000);
+  assert.equal(board.group.vhost.role, "master");
+});
+
+const MAINTENANCE: Wish = { maintenance: true, since: "2026-01-01T00:00:00.000Z", forSeconds: null };
+const late = [
+  { says: MAINTENANCE, on: true, role: "backup", why: "is in maintenance, and has never left it" },
+  { says: undefined, on: false, role: "master", why: "takes over as the better one, as after any start" },
+];
+for (const { says, on, role, why } of late) {
+  test(`a disc that says late that ${says ? "maintenance was on" : "nothing was kept"}: the board ${why}`, async (t) => {
+    const disc = createSlowDisc(says);
+    const board = await start(t, { read: disc.read });
+    board.linkUp();
+    await board.passServedByAnother(10_000);
+    disc.finish();
+    await board.pass(0);
+    board.hear();
+    await board.pass(60);
+    assert.deepEqual([board.maintenance.snapshot().on, board.group.vhost.role], [on, role]);
+    assert.equal(board.faults.all.get("state"), undefined);
+  });
+}
+
+test("a disc that says late that maintenance was on, and nobody else is there: it serves, and says so", async (t) => {
+  const disc = createSlowDisc(MAINTENANCE);
+  const board = await start(t, { read: disc.read });
+  board.linkUp();
+  await board.pass(5_000);
+  disc.finish();
+  await board.pass(0);
+  assert.equal(board.group.vhost.role, "master");
+  assert.deepEqual(board.maintenance.snapshot().handover, NO_TAKER);
+});
+
+test("what the disc says after a newer wish is not taken up any more", async (t) => {
+  const disc = createSlowDisc(MAINTENANCE);
+  const board = await start(t, { read: disc.read });
+  await board.ask(false);
+  disc.finish();
+  await board.pass(0);
+  assert.equal(board.maintenance.snapshot().on, false);
+  assert.deepEqual(board.group.vhost.demotions, []);
+});
+
 test("nobody took over, and then somebody does by itself: no time is made up", async (t) => {
   const board = await startMaster(t);
   const answer = board.ask(true);
@@ -409,6 +461,8 @@ interface BoardOptions {
   readonly kept?: Wish | undefined;
   readonly peers?: readonly string[];
   readonly write?: State["write"];
+  /** Of a disc that is late: a second passes at the start. */
+  readonly read?: State["read"];
 }
 
 interface Board {
@@ -447,7 +501,7 @@ async function start(t: TestContext, options: BoardOptions = {}): Promise<Board>
   const maintenance = createMaintenance({
     groups,
     state: {
-      read: async () => options.kept,
+      read: options.read ?? (async () => options.kept),
       async write(wish) {
         written.push(wish);
         await options.write?.(wish);
@@ -464,7 +518,9 @@ async function start(t: TestContext, options: BoardOptions = {}): Promise<Board>
     },
   });
   t.after(() => maintenance.stop());
-  await maintenance.resume();
+  const resumed = maintenance.resume();
+  if (options.read) t.mock.timers.tick(1_000);
+  await resumed;
   for (let i = 0; i < (options.groups ?? 1); i++) {
     groups.push(addGroup(7 + i, sender, now, maintenance));
   }
@@ -529,11 +585,12 @@ async function startMaster(t: TestContext, options: BoardOptions = {}): Promise<
   return board;
 }
 
-/** Writes nothing until it is told to, and then everything. */
-function createSlowDisc() {
+/** Reads and writes nothing until it is told to, and then everything. */
+function createSlowDisc(kept?: Wish) {
   const waiting: (() => void)[] = [];
   return {
     write: () => new Promise<void>((resolve) => waiting.push(resolve)),
+    read: () => new Promise<Wish | undefined>((resolve) => waiting.push(() => resolve(kept))),
     finish() {
       for (const resolve of waiting.splice(0)) resolve();
     },
