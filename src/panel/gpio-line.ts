@@ -91,6 +91,10 @@ async function offer(number: number, { chip, offset, pin }: Wire, folder: string
     await delay(LOOK_EVERY_MS);
     waitedMs += LOOK_EVERY_MS;
   }
+  // onoff reads it as well, and would leave it open each time that it cannot.
+  await readFile(`${folder}/gpio${number}/value`).catch((error: NodeJS.ErrnoException) => {
+    throw new Error(`found ${line} without a value (${error.code}), wanted one to read`);
+  });
 }
 
 function exists(path: string): Promise<boolean> {

@@ -39,11 +39,28 @@ async function openContact(
   if (!wire) throw new Error(`${place}: found a button without chip and line, wanted both`);
   const { number } = await exportLine(wire, place);
   const gpio = openGpio(place, wire, () => new Gpio(number, "in", "both", { activeLow: wire.activeLow }));
+  bearFailingReads(gpio);
   // Without onoff's own debouncing, which waits for the end of the bouncing and loses when it began.
   gpio.watch((error, value) => {
     if (!error) onEdge(value === 1);
   });
   return { read: async () => (await gpio.read()) === 1, close: () => gpio.unexport() };
+}
+
+/**
+ * At every edge onoff reads the line, where nobody can catch what the kernel
+ * says to that. An edge without a value is none, and whoever looks at the line
+ * meets the same error.
+ */
+export function bearFailingReads(gpio: { readSync(): number | undefined }): void {
+  const readSync = gpio.readSync.bind(gpio);
+  gpio.readSync = () => {
+    try {
+      return readSync();
+    } catch {
+      return undefined;
+    }
+  };
 }
 
 /** On a line that was exported before, onoff keeps errors to itself: look at what has come of it. */

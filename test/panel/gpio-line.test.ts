@@ -80,6 +80,14 @@ for (const { on, chip, line, says } of missing) {
   });
 }
 
+test("a line that cannot be read is not opened", async (t) => {
+  const folder = sysfs(t, kernels["virt, 6.12"]);
+  for (const file of ["value", "direction"]) mkdirSync(join(folder, "gpio512", file));
+  await assert.rejects(exportLine(wire("9030000.pl061", 0), "b.toml:7", folder), {
+    message: "b.toml:7: found line 0 of 9030000.pl061 without a value (EISDIR), wanted one to read",
+  });
+});
+
 test("a kernel without the old interface, or without any chip", async (t) => {
   await assert.rejects(exportLine(wire("a", 1), "b.toml:7", "/nowhere/gpio"), {
     message: "b.toml:7: found no /nowhere/gpio, wanted a kernel with CONFIG_GPIO_SYSFS",
