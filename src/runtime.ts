@@ -44,7 +44,8 @@ export function takeLock(name = LOCK): Promise<Lock | { readonly heldBy: string 
       asker.on("error", () => {});
       asker.end(String(process.pid));
     });
-    server.once("error", (error: NodeJS.ErrnoException) => {
+    // Later as well: who cannot be let in learns that another process has it, and no more.
+    server.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "EADDRINUSE") holder(name).then((heldBy) => resolve({ heldBy }));
       else reject(error);
     });

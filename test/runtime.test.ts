@@ -1,5 +1,5 @@
 /**
- * The note that a daemon leaves for the next one. That two networks do not
+ * The note that a daemon leaves for the next one, and its lock. That two networks do not
  * read each other's is in lab/crash.test.ts.
  */
 import assert from "node:assert/strict";
@@ -13,10 +13,11 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { type Leftover, readLeftover, removeLeftover, writeLeftover } from "../src/runtime.js";
+import { type Leftover, readLeftover, removeLeftover, takeLock, writeLeftover } from "../src/runtime.js";
 
 const note: Leftover = {
   guardPid: 7,
@@ -72,6 +73,21 @@ test("a note that is no JSON is no note", () => {
   writeLeftover(note);
   writeFileSync(join(directory, "carpio", written()[0] ?? ""), '{"guardPid":');
   assert.deepEqual(readLeftover(), {});
+});
+
+test("a lock survives somebody who cannot be let in, and is free when it was released", async (t) => {
+  const listen = t.mock.method(Server.prototype, "listen");
+  const name = `carpio-test-${process.pid}`;
+  const lock = await takeLock(name);
+  const server = listen.mock.calls[0]?.this as Server;
+  // So Node says, each time, that there is no descriptor for the one who asks.
+  for (let asked = 0; asked < 3; asked++)
+    server.emit("error", Object.assign(new Error("accept EMFILE"), { code: "EMFILE" }));
+  assert.deepEqual(await takeLock(name), { heldBy: `process ${process.pid}` });
+  if ("release" in lock) lock.release();
+  const again = await takeLock(name);
+  assert.ok("release" in again);
+  again.release();
 });
 
 function written(): readonly string[] {
