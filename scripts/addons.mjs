@@ -30,12 +30,20 @@ import { fileURLToPath } from "node:url";
 
 const root = resolve(fileURLToPath(import.meta.url), "../..");
 
-/** `development`: where the package itself looks, for programs that run from build/ and node_modules. */
+/**
+ * `change`: what is compiled in place of a line. `development`: where the package
+ * itself looks, for programs that run from build/ and node_modules.
+ */
 export const addons = [
   {
     name: "raw",
     source: "node_modules/raw-socket/src/raw.cc",
     development: "node_modules/raw-socket/build/Release/raw.node",
+    // A program that we start is not to have our sockets, and to hear all that comes to them.
+    change: {
+      from: "socket (this->family_, SOCK_RAW, this->protocol_)",
+      to: "socket (this->family_, SOCK_RAW | SOCK_CLOEXEC, this->protocol_)",
+    },
   },
   {
     name: "epoll",
@@ -131,9 +139,17 @@ function compile(addon, target, headers) {
     `-DNODE_GYP_MODULE_NAME=${addon.name}`,
     "-DBUILDING_NODE_EXTENSION",
     "-Inode_modules/nan",
-    addon.source,
+    `-I${dirname(addon.source)}`,
+    ..."-x c++ -".split(" "),
   ];
-  const input = digest([compiler.version, flags, ...sourcesOf(addon), read(`${headers}/node_version.h`)]);
+  const source = sourceOf(addon);
+  const input = digest([
+    compiler.version,
+    flags,
+    source,
+    ...sourcesOf(addon),
+    read(`${headers}/node_version.h`),
+  ]);
   const record = `${output}.input`;
   if (existsSync(join(root, output)) && read(record) === input) return false;
 
@@ -143,7 +159,8 @@ function compile(addon, target, headers) {
   try {
     execFileSync(compiler.command, [...flags, ...where], {
       cwd: root,
-      stdio: ["ignore", "inherit", "inherit"],
+      input: source,
+      stdio: ["pipe", "inherit", "inherit"],
     });
     renameSync(join(root, unfinished), join(root, output));
   } finally {
@@ -151,6 +168,17 @@ function compile(addon, target, headers) {
   }
   writeFileSync(join(root, record), input);
   return true;
+}
+
+/** What the compiler reads: the package's own, with our change, which belongs to that source alone. */
+function sourceOf({ source, change }) {
+  const text = read(source);
+  if (change === undefined) return text;
+  const pieces = text.split(change.from);
+  if (pieces.length !== 2) {
+    throw new Error(`${source}: found ${pieces.length - 1} times \`${change.from}\`, wanted it once`);
+  }
+  return pieces.join(change.to);
 }
 
 /** The addon's own files and nan's: what the compiler reads besides Node's headers. */

@@ -65,6 +65,26 @@ for (const family of [4, 6] as const) {
   });
 }
 
+test("a program that is started inherits none of the sockets", async () => {
+  await using lab = await Lab.open({ boards: ["left"] });
+  const { stdout, stderr, status } = await run(
+    lab.left,
+    4,
+    `import { execFileSync } from "node:child_process";
+    import { readFileSync } from "node:fs";
+    openReceiver(lo, 4, () => {}, onError);
+    await openSender().send(packet, self, "lo");
+    const raw = readFileSync("/proc/net/raw", "utf8").split("\\n").map((line) => line.trim().split(" ").at(-4));
+    const has = (pid) => {
+      const files = execFileSync("ls", ["-l", \`/proc/\${pid}/fd\`], { encoding: "utf8" });
+      return raw.filter((inode) => files.includes(\`socket:[\${inode}]\`)).length;
+    };
+    console.log(has(process.pid), has("self"));
+    process.exit();`,
+  );
+  assert.deepEqual({ stdout, stderr, status }, { stdout: "2 0\n", stderr: "", status: 0 });
+});
+
 /** Runs a program on a host, which finds there our functions and a packet to itself. */
 function run(host: Host, family: Family, program: string): Promise<Output> {
   const script = `
