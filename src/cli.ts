@@ -188,7 +188,7 @@ async function run({ config: path, topics, tolerant, after }: Options): Promise<
     if (next && isCutShort(next, current)) log.warn(`${path}: found no [[carp]], wanted one: cut short?`);
     else if (next) {
       current = next;
-      await Promise.race([daemon.reload(next), signals.end]);
+      await Promise.race([daemon.reload(next, tolerant ? problemsOfStart() : undefined), signals.end]);
       continue;
     }
     log.warn("the configuration in force stays");

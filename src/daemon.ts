@@ -58,7 +58,7 @@ import { virtualMac } from "./wire/mac.js";
 export interface Daemon {
   snapshot(): Snapshot;
   /** Takes over another configuration; groups that did not change notice nothing. */
-  reload(config: Config): Promise<void>;
+  reload(config: Config, wrong?: string): Promise<void>;
   /** Hands everything over, puts everything back, and ends; also in the middle of a reload. */
   stop(why: string, end?: "stopped" | "powered-off"): Promise<void>;
 }
@@ -486,7 +486,7 @@ export async function startDaemon(
 
   return {
     snapshot,
-    async reload(next) {
+    async reload(next, wrong) {
       const find = (list: readonly GroupConfig[], { interface: name, vhid }: GroupConfig) =>
         list.find((group) => group.interface === name && group.vhid === vhid);
       const stays = ({ config: group }: Group): boolean => {
@@ -507,7 +507,7 @@ export async function startDaemon(
         for (const group of groups) maintenance.adopt(group);
       await arrange({ atStart: false });
       if (stopping) return;
-      faults.set("configuration", undefined);
+      faults.set("configuration", wrong);
       if (!isDeepStrictEqual(before.status.listen, next.status.listen)) serve();
       takeToken();
       hooks.reconfigure(next.hooks, next.name);

@@ -167,7 +167,9 @@ describe("scripts/flash", () => {
     const files = {
       "key.txt": "mekmitasdigoat\r\n",
       token: "open sesame",
-      "my rules.conf": "table ip gate {}\n",
+      "my rules.conf": 'include "sets.nft"\ntable ip gate {}\n',
+      "sets.nft": 'include "more.nft"\n',
+      "more.nft": "# none\n",
       "panel.toml": readFileSync("board/virt/board.toml", "utf8"),
       "carpio.toml": [
         'board = "./panel.toml"',
@@ -222,6 +224,21 @@ describe("scripts/flash", () => {
       says: /router\.nftables: found "Cmdline\.txt", wanted another name/,
     },
     {
+      why: "includes what is not there",
+      toml: '[router]\nnftables = "unfit-includes.conf"\n',
+      says: /router\.nftables: found "unfit-none\.nft": no such file or directory \(ENOENT\), wanted a file beside/,
+    },
+    {
+      why: "is the board's own key",
+      toml: '[status]\ntoken_file = "ssh_host_key"\n',
+      says: /status\.token_file: found "ssh_host_key", wanted another name: this one is the board's own/,
+    },
+    {
+      why: "is to a card the same as another",
+      toml: '[status]\ntoken_file = "unfit-large.TXT"\n[router]\nnftables = "unfit-large.txt"\n',
+      says: /router\.nftables: found "unfit-large\.txt", wanted another name: a card cannot tell it from "unfit-large\.TXT"/,
+    },
+    {
       why: "has an ending of the boot loader's",
       toml: '[[carp]]\nvhid = 7\ninterface = "eth0"\naddresses = ["192.0.2.1/24"]\npassword_file = "unfit.dat"\n',
       says: /unfit\.toml:5: carp\[0\]\.password_file: found "unfit\.dat", wanted another name/,
@@ -232,6 +249,9 @@ describe("scripts/flash", () => {
       const [config, target] = [join(folder, "unfit.toml"), join(folder, "unfit-card")];
       mkdirSync(join(folder, "unfit-folder"), { recursive: true });
       writeFileSync(join(folder, "unfit.dat"), "secret\n");
+      for (const name of ["unfit-large.TXT", "unfit-large.txt"])
+        writeFileSync(join(folder, name), "sesame\n");
+      writeFileSync(join(folder, "unfit-includes.conf"), 'include "unfit-none.nft"\n');
       writeFileSync(join(folder, "unfit-large.conf"), "\n".repeat(1 << 20));
       writeFileSync(config, toml);
       const { status, stderr } = flash([target, image, "--config", config, "--yes"]);

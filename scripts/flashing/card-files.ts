@@ -10,6 +10,7 @@ import type { NamedFile } from "../../src/config/named-files.js";
 import type { Problem } from "../../src/config/problem.js";
 import { systemReason } from "../../src/config/text-file.js";
 import { describe } from "../../src/config/values.js";
+import { readRules } from "../../src/firmware/rules.js";
 
 export interface CardFile {
   readonly from: string;
@@ -17,29 +18,56 @@ export interface CardFile {
   readonly name: string;
 }
 
+type Refusal = Pick<Problem, "found" | "wanted">;
+
 export const CONFIG_NAME = "carpio.toml";
 
+/** The key whose file may include others. */
+const RULES = "router.nftables";
 /** Files of this length are left on the card: see `take_files` in board/payload/usr/lib/carpio/system. */
 const TOO_MANY_BYTES = 1 << 20;
 /** What starts the board is not to be written over, and some of it is left on the card by its ending. */
 const OF_THE_START = /\.(bin|dat|dtb|elf|img|sqf)$|^(config|cmdline)\.txt$/i;
+/** What a board looks for there, or writes. */
+const OF_THE_BOARD = /^(carpio\.toml(\.txt)?|carpio-errors\.txt|ssh_host_key(\.new)?)$/i;
 /** What is the same name on Linux, in a FAT and for mtools. */
 const PLAIN = /^[\w .-]*[\w-]$/;
 
 /** What goes onto the card beside the configuration, or everything that cannot be there as that wants it. */
 export function cardFiles(config: string, named: readonly NamedFile[]) {
-  const wanted = named.map(({ name, ...place }) => {
-    const file = { from: resolve(dirname(config), name), name: normalize(name) };
-    return { file, place, name };
+  const folder = dirname(config);
+  const all = named.flatMap(({ name, ...place }) => {
+    const names = place.key === RULES ? [name, ...includedBy(resolve(folder, name))] : [name];
+    return names.map((each) => ({ name: each, place }));
   });
-  const problems = wanted.flatMap(({ file, place, name }): readonly Problem[] => {
-    const fault = faultOf(file, describe(name));
-    return fault ? [{ ...place, ...fault }] : [];
-  });
-  return { beside: wanted.map(({ file }) => file), problems };
+  const beside: CardFile[] = [];
+  const problems: Problem[] = [];
+  for (const { name, place } of all) {
+    const file = { from: resolve(folder, name), name: normalize(name) };
+    const fault = faultOf(file, describe(name)) ?? twin(file, beside);
+    if (fault) problems.push({ ...place, ...fault });
+    else if (!beside.some(({ name: known }) => known === file.name)) beside.push(file);
+  }
+  return { beside, problems };
 }
 
-function faultOf({ from, name }: CardFile, found: string): Pick<Problem, "found" | "wanted"> | undefined {
+/** By name alone, and so beside the rules, which are beside the configuration. */
+function includedBy(path: string): readonly string[] {
+  const rules = readRules(path);
+  return "found" in rules ? [] : [...rules.included.keys(), ...rules.missing];
+}
+
+/** To a FAT capitals are the same, and the last one would be all that is there. */
+function twin({ from, name }: CardFile, others: readonly CardFile[]): Refusal | undefined {
+  const other = others.find((each) => each.name.toLowerCase() === name.toLowerCase());
+  if (other === undefined || other.from === from) return undefined;
+  return {
+    found: describe(name),
+    wanted: `another name: a card cannot tell it from ${describe(other.name)}`,
+  };
+}
+
+function faultOf({ from, name }: CardFile, found: string): Refusal | undefined {
   if (!PLAIN.test(name)) {
     const wanted = `a plain name of letters, digits, spaces, ".", "-" and "_": on the card it lies beside ${CONFIG_NAME}`;
     return { found, wanted };
@@ -47,6 +75,7 @@ function faultOf({ from, name }: CardFile, found: string): Pick<Problem, "found"
   if (OF_THE_START.test(name)) {
     return { found, wanted: "another name: one such as this is of what starts the board" };
   }
+  if (OF_THE_BOARD.test(name)) return { found, wanted: "another name: this one is the board's own" };
   const bytes = sizeOf(from);
   if (typeof bytes === "string") {
     return {

@@ -18,7 +18,7 @@ forget() {
 
 # One way, by the first router: that is the preferred one (RFC 2132, 3.5). Without any there is none.
 set_way() {
-  metric=$(cat "/sys/class/net/$interface/ifindex")
+  metric=\${METRIC:-100}
   for gateway; do
     /sbin/ip route replace default via "$gateway" dev "$interface" metric "$metric" && return
   done

@@ -40,6 +40,7 @@ export interface Plan {
   readonly problems: readonly string[];
 }
 
+/** Of a router, as rules.ts reads them. */
 export interface Rules {
   readonly text: string;
   /** Where they lie. */
@@ -105,6 +106,8 @@ const ASK = `${ON_INTERFACE}shift; exec "$@"`;
  * reach: most often that is the first lease.
  */
 const ANNOUNCE = `${ON_INTERFACE}for wait in 1 1 1 1 0; do ip -o address show dev "$1" scope global | grep -q . && break; sleep $wait; done; exec mdnsd -n -l err -i "$1" "$2"`;
+/** Ways that stand in the configuration come first. */
+const FIRST_METRIC = 10;
 const EXECUTABLE = 0o755;
 const PRIVATE = 0o600;
 
@@ -132,7 +135,7 @@ export function planSystem(system: SystemConfig, carried: readonly string[], mac
     ],
     services: [
       { name: "porter", argv: [PORTER] },
-      ...wanted.filter(({ dhcp }) => dhcp).map((each) => leaseService(each, hostname)),
+      ...wanted.filter(({ dhcp }) => dhcp).map((each, place) => leaseService(each, place, hostname)),
       ...wanted.map(mdnsService),
       ...servicesOf(system),
       ...(machine.updates ? [updateService(machine.updates.config)] : []),
@@ -174,7 +177,9 @@ function interfacesOf({ interfaces: asked }: SystemConfig, { interfaces }: Machi
   const [first] = interfaces;
   if (first !== undefined) return { wanted: [byLease(first), ...wanted], problems };
   return {
-    wanted: wanted.length > 0 ? wanted : [byLease(USUAL_INTERFACE)],
+    wanted: wanted.some((each) => plugOf(each) === USUAL_INTERFACE)
+      ? wanted
+      : [byLease(USUAL_INTERFACE), ...wanted],
     problems: [...problems, "found no Ethernet interface, wanted one"],
   };
 }
@@ -304,9 +309,11 @@ function sshStages({ sshKeys }: SystemConfig): Stage[] {
   ];
 }
 
-function leaseService({ name }: InterfaceConfig, hostname: string): Service {
+/** Of two ways the first interface's is taken, also when that has come back. */
+function leaseService({ name }: InterfaceConfig, place: number, hostname: string): Service {
   const options = ["-s", LEASE, "-x", `hostname:${hostname}`, "-t", "4", "-A", "5"];
-  const argv = ["sh", "-c", ASK, `${RUN}/udhcpc-${name}.pid`, name, "udhcpc", "-f", "-i", name, ...options];
+  const ask = ["env", `METRIC=${FIRST_METRIC + place}`, "udhcpc", "-f", "-i", name, ...options];
+  const argv = ["sh", "-c", ASK, `${RUN}/udhcpc-${name}.pid`, name, ...ask];
   return { name: `dhcp-${name}`, argv, quiet: true };
 }
 

@@ -8,12 +8,13 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { appendFile, chmod, copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { readText, systemReason } from "../config/text-file.js";
+import { systemReason } from "../config/text-file.js";
 import { type Config, describeProblem, emptyConfig, readConfig } from "../config.js";
 import { runProgram } from "../linux/program.js";
 import { runtimeDirectory } from "../runtime.js";
 import type { Card } from "./card.js";
 import { describePlan, type Machine, type Plan, planSystem, RUN, type Service, type Step } from "./plan.js";
+import { readRules } from "./rules.js";
 
 export interface SetupOrder {
   readonly config: string;
@@ -38,11 +39,14 @@ export const ERRORS = "carpio-errors.txt";
 const HEADING = "carpio found this when the board started:";
 /** What is wrong with the card, a sentence on each line; the base begins it. */
 const CARD_PROBLEMS = "card-problems";
+/** There when the board is set up, and its services are known. */
+const SET_UP = "set-up";
 /** For each service a file, with a line for a shell. */
 export const SERVICES = `${RUN}/services`;
 /** USB adapters take a second or two. */
 const INTERFACES_MS = 10_000;
 const LOOK_MS = 100;
+const CARD_MS = 10_000;
 const ETHERNET = "1";
 
 /** Answers with everything that went wrong, each in a sentence. */
@@ -52,7 +56,8 @@ export async function setUp(order: SetupOrder, setting: Setting = here): Promise
   const { system, groups } = config;
   const carried = groups.map((group) => group.interface);
   const found = await setting.machine(physicalOf(config), root);
-  const rules = rulesOf(system.router.nftables, path);
+  const { nftables } = system.router;
+  const rules = nftables === undefined ? undefined : readRules(resolve(dirname(path), nftables));
   const plan = planSystem(system, carried, {
     ...found,
     rules,
@@ -73,6 +78,8 @@ export async function setUp(order: SetupOrder, setting: Setting = here): Promise
   }
   problems.push(...(await carryOut(plan, order, setting)));
   await leaveWord(problems, root, setting);
+  // Services begin, whatever the card does with the rest.
+  await write(join(root, RUN, SET_UP), "");
   await leaveErrors(problems, order).catch((error: unknown) =>
     blameCard(`${ERRORS} cannot be written to it`, error, root, setting),
   );
@@ -120,12 +127,18 @@ async function take(
   }
   const problem = await setting.run(step.make);
   if (problem !== undefined) return problem;
-  await card
-    .use((folder) => keepFor(join(folder, step.keep), at))
-    .catch((error: unknown) =>
-      blameCard(`${step.keep} cannot be kept on it, so the next start makes another`, error, root, setting),
-    );
+  await inTime(card.use((folder) => keepFor(join(folder, step.keep), at))).catch((error: unknown) =>
+    blameCard(`${step.keep} cannot be kept on it, so the next start makes another`, error, root, setting),
+  );
   return undefined;
+}
+
+/** A card that is worn out may hang instead of failing, and the network is not to wait for it. */
+function inTime<T>(work: Promise<T>): Promise<T> {
+  const late = sleep(CARD_MS, undefined, { ref: false }).then(() => {
+    throw new Error(`it took longer than ${CARD_MS / 1000} s`);
+  });
+  return Promise.race([work, late]);
 }
 
 /** The next start takes what it finds: after a power cut that is all of it, or nothing. */
@@ -147,37 +160,6 @@ function readOrUsual(path: string): { readonly config: Config; readonly problems
   const problems = parsed.problems.map((problem) => describeProblem(basename(path), problem));
   const until = "until that is put right, this board has DHCP on its first Ethernet interface, and no more";
   return { config: emptyConfig(), problems: [...problems, until] };
-}
-
-/**
- * As people write it on their computers, with the files beside it that it includes. One that is not
- * there nft complains of.
- */
-function rulesOf(name: string | undefined, config: string): Machine["rules"] {
-  if (name === undefined) return undefined;
-  const path = resolve(dirname(config), name);
-  const rules = readRules(path);
-  if ("found" in rules) return rules;
-  const folder = dirname(path);
-  const included = new Map<string, string>();
-  const names = includedBy(rules.text);
-  for (const each of names) {
-    const read = readRules(join(folder, each));
-    if ("found" in read || included.has(each)) continue;
-    included.set(each, read.text);
-    names.push(...includedBy(read.text));
-  }
-  return { text: rules.text, folder, included };
-}
-
-/** To nft the end of a line is one character alone. */
-function readRules(path: string): { readonly text: string } | { readonly found: string } {
-  const read = readText(path);
-  return "found" in read ? read : { text: read.text.replace(/^\ufeff/, "").replaceAll("\r\n", "\n") };
-}
-
-function includedBy(rules: string): string[] {
-  return [...rules.matchAll(/\binclude\s+"([^"/]+)"/g)].map(([, name = ""]) => name);
 }
 
 /** Those that a cable goes into: VLANs are made. */

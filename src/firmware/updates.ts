@@ -36,8 +36,7 @@ export function openUpdates(
     const lines = createInterface({ input: said });
     let end: UpdateSnapshot = { state: "failed", error: "the update service ended without a word" };
     const giveUp = () => {
-      if (end.state !== "done")
-        end = { state: "failed", error: `the update service has said nothing for ${silenceMs / 1000} s` };
+      end = { state: "failed", error: `the update service has said nothing for ${silenceMs / 1000} s` };
       sink.destroy();
       lines.close();
     };
@@ -47,14 +46,20 @@ export function openUpdates(
       sink.on("error", () => {});
       sink.once("close", () => payload.unpipe(sink).resume());
       payload.once("close", () => sink.end());
+      // A client may be slow. Nothing more flows to a service that takes nothing.
+      payload.on("data", () => silence.refresh());
       payload.pipe(sink);
       // While nobody listened the client may have gone.
       if (payload.destroyed) sink.end();
       for await (const line of lines) {
         silence.refresh();
         const read = readLine(line, ofBytes);
-        if (read.state === "done" || read.state === "failed") end = read;
-        else now = read;
+        if (read.state !== "done" && read.state !== "failed") now = read;
+        else {
+          end = read;
+          // It may have more to throw away, and says nothing of that.
+          clearTimeout(silence);
+        }
       }
       if (!payload.complete && !payload.destroyed) await drained(payload);
       return end;

@@ -41,7 +41,8 @@ export function execute(
         child.unref();
         end(new Error(late), "", "");
       };
-      patience = setTimeout(leave, deadlineMs + LAST_WORDS_MS);
+      // Where it was us who stood still, its words may be there already.
+      patience = setTimeout(() => setImmediate(leave), deadlineMs + LAST_WORDS_MS);
     } catch (error) {
       // So Node says that the system is short of memory.
       end(error as Error, "", "");

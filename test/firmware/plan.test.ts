@@ -61,10 +61,10 @@ const IP = "run /sbin/ip -force -batch -";
 /** Which one of that name is about to be set up. */
 const note = (name: string) => `run cp /sys/class/net/${name}/ifindex /run/carpio/interfaces/${name}/ifindex`;
 const whenThere = 'echo $$ >"$0"; until [ -e "/sys/class/net/$1" ]; do sleep 1; done;';
-const udhcpc = (name: string, hostname: string) =>
-  `udhcpc -f -i ${name} -s /run/carpio/lease.sh -x hostname:${hostname} -t 4 -A 5`;
-const leaseService = (name: string, hostname: string) =>
-  `service dhcp-${name}: sh -c ${whenThere} shift; exec "$@" /run/carpio/udhcpc-${name}.pid ${name} ${udhcpc(name, hostname)}`;
+const udhcpc = (name: string, hostname: string, metric = 10) =>
+  `env METRIC=${metric} udhcpc -f -i ${name} -s /run/carpio/lease.sh -x hostname:${hostname} -t 4 -A 5`;
+const leaseService = (name: string, hostname: string, metric?: number) =>
+  `service dhcp-${name}: sh -c ${whenThere} shift; exec "$@" /run/carpio/udhcpc-${name}.pid ${name} ${udhcpc(name, hostname, metric)}`;
 
 const inShell = (...lines: readonly string[]) => ["/sbin/ip -force -batch - <<'end'", ...lines, "end"];
 
@@ -232,6 +232,19 @@ const rows: readonly {
     is: ["problem: found no Ethernet interface, wanted one"],
   },
   {
+    why: "no interface at all, and one with a name that none may ever have: the usual one may come",
+    toml: card("eht0"),
+    machine: { interfaces: [] },
+    what: "interfaces",
+    is: [
+      "interfaces",
+      "write /run/carpio/interfaces/eth0/commands",
+      ...inShell("link set dev eth0 up"),
+      "write /run/carpio/interfaces/eht0/commands",
+      ...inShell("link set dev eht0 up"),
+    ],
+  },
+  {
     why: "an interface that is not there may come: what it needs then is written down",
     toml: card("eth5", 'addresses = ["192.0.2.2/24"]'),
     what: "interfaces",
@@ -253,7 +266,7 @@ const rows: readonly {
     why: "an interface that is not there may come: then it asks for a lease",
     toml: card("eth5"),
     what: "dhcp-eth5",
-    is: [leaseService("eth5", "carpio-1a2b")],
+    is: [leaseService("eth5", "carpio-1a2b", 11)],
   },
   {
     why: "the interface of a group, when it comes",
@@ -297,7 +310,11 @@ const rows: readonly {
     why: "a router with rules has them first",
     toml: '[router]\nipv4 = true\nipv6 = true\nnftables = "rules"\n',
     machine: {
-      rules: { text: "flush ruleset\n", folder: "/boot", included: new Map([["sets", "# sets\n"]]) },
+      rules: {
+        text: "flush ruleset\n",
+        folder: "/boot",
+        included: new Map([["sets", "# sets\n"]]),
+      },
     },
     what: "router",
     is: [

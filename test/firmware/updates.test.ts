@@ -236,6 +236,52 @@ test("a service that says nothing any more is given up, and the client hears why
   });
 });
 
+/** What stands for the service, where the client is the slow one. */
+const slow: readonly { why: string; service: string; sends: number; every: number; answer: Answer }[] = [
+  {
+    why: "who is slow after a refusal hears of that",
+    service: `echo '{"error":"still on trial"}'; cat >/dev/null`,
+    sends: 2,
+    every: 1_000,
+    answer: { status: 422, body: { error: "still on trial" } },
+  },
+  {
+    why: "who is slow, and never for long, is waited for",
+    service: `cat >/dev/null; echo '{"updated":{"slot":"b","version":"9","bytes":15}}'`,
+    sends: 15,
+    every: 100,
+    answer: { status: 200, body: { update: { state: "done", slot: "b", version: "9", bytes: 15 } } },
+  },
+];
+for (const [i, { why, service, sends, every, answer }] of slow.entries()) {
+  test(why, { timeout: 60_000 }, async (t) => {
+    const place = join(root, `slow-${i}`);
+    mkdirSync(place);
+    writeFileSync(join(place, "slot"), "a\n");
+    const ends = [PAYLOADS, PROGRESS].map((name) => join(place, name));
+    execFileSync("mkfifo", ends);
+    const stands = spawn("sh", ["-c", `{ ${service}; } <"$1" >"$2"`, "sh", ...ends]);
+    const other = await openStatusServer(
+      { host: "127.0.0.1", port: 0 },
+      { ...fakeBoard(), updates: openUpdates(place, 700) },
+    );
+    t.after(() => {
+      stands.kill();
+      other.close();
+    });
+    const asked = ask(Buffer.alloc(sends), {}, other);
+    const answered = once(asked, "response");
+    for (let sent = 0; sent < sends; sent++) {
+      asked.write("x");
+      await sleep(every);
+    }
+    asked.end();
+    const [response] = await answered;
+    const text = (await response.setEncoding("utf8").toArray()).join("");
+    assert.deepEqual({ status: response.statusCode, body: JSON.parse(text) }, answer);
+  });
+}
+
 test("a card that refuses in the middle is what the answer tells of, and the next payload is taken", async () => {
   const file = slotFile(folder, "b");
   rmSync(file);

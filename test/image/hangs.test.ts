@@ -61,7 +61,8 @@ const hangs: readonly Hang[] = [
   {
     why: "its daemon says that it is ready, and dies soon after, whenever it is started",
     change: (folder) => {
-      const say = 'require("node:fs").appendFileSync(process.env.CARPIO_HEARTBEAT, "ready -\\n")';
+      const say =
+        'require("node:fs").appendFileSync(process.env.CARPIO_HEARTBEAT, "alive soon\\nready -\\n")';
       runInstead(folder, `${say}; setTimeout(() => process.exit(9), 5000);`);
     },
     tries: 0,
