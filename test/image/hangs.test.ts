@@ -55,7 +55,7 @@ const hangs: readonly Hang[] = [
       runInstead(folder, `setInterval(() => ${say}, 2000);`);
     },
     tries: 0,
-    says: /this slot has not proven itself within 120 s, and the other one is good: the board starts again/,
+    says: /this slot has not proven itself within 140 s, and the other one is good: the board starts again/,
     fault: "unready",
   },
   {
@@ -66,7 +66,7 @@ const hangs: readonly Hang[] = [
       runInstead(folder, `${say}; setTimeout(() => process.exit(9), 5000);`);
     },
     tries: 0,
-    says: /this slot has not proven itself within 120 s, and the other one is good: the board starts again/,
+    says: /this slot has not proven itself within 140 s, and the other one is good: the board starts again/,
     fault: "unready",
   },
   {
