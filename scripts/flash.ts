@@ -73,8 +73,8 @@ async function write(
     if (found !== sha256)
       throw new Error(`${path}: what was read back is not what was written: another card`);
   }
+  const offset = fatOffset(head);
   for (const file of files) {
-    const offset = fatOffset(head);
     if (offset === undefined) throw new Error(`${image}: found no FAT partition for ${file.name}`);
     await putFile(path, offset, file);
     console.log(`${file.from} is on it as ${file.name}`);

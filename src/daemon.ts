@@ -57,7 +57,7 @@ import { virtualMac } from "./wire/mac.js";
 
 export interface Daemon {
   snapshot(): Snapshot;
-  /** Takes over another configuration; groups that did not change notice nothing. */
+  /** Takes over another configuration; groups that did not change notice nothing. `wrong`: what is wrong all the same, in a sentence. */
   reload(config: Config, wrong?: string): Promise<void>;
   /** Hands everything over, puts everything back, and ends; also in the middle of a reload. */
   stop(why: string, end?: "stopped" | "powered-off"): Promise<void>;

@@ -1,8 +1,8 @@
 /**
- * The operator's files that go onto a card: those that the configuration names,
- * and then itself. On the board they lie in one folder, and the names in the
- * configuration are to find them there. Knows what a board takes from its card;
- * what a configuration may say at all is src/config's.
+ * The operator's files that go onto a card beside the configuration: those that
+ * it names, and those that the rules it names include. On the board they lie in
+ * one folder, and the names are to find them there. Knows what a board takes
+ * from its card; what a configuration may say at all is src/config's.
  */
 import { accessSync, constants, statSync } from "node:fs";
 import { dirname, normalize, resolve } from "node:path";
@@ -44,9 +44,11 @@ export function cardFiles(config: string, named: readonly NamedFile[]) {
   const problems: Problem[] = [];
   for (const { name, place } of all) {
     const file = { from: resolve(folder, name), name: normalize(name) };
-    const fault = faultOf(file, describe(name)) ?? twin(file, beside);
+    // To a FAT capitals are the same, and the last one would be all that is there.
+    const twin = beside.find((each) => each.name.toLowerCase() === file.name.toLowerCase());
+    const fault = faultOf(file, describe(name)) ?? (twin && mistaken(file, twin));
     if (fault) problems.push({ ...place, ...fault });
-    else if (!beside.some(({ name: known }) => known === file.name)) beside.push(file);
+    else if (!twin) beside.push(file);
   }
   return { beside, problems };
 }
@@ -57,10 +59,9 @@ function includedBy(path: string): readonly string[] {
   return "found" in rules ? [] : [...rules.included.keys(), ...rules.missing];
 }
 
-/** To a FAT capitals are the same, and the last one would be all that is there. */
-function twin({ from, name }: CardFile, others: readonly CardFile[]): Refusal | undefined {
-  const other = others.find((each) => each.name.toLowerCase() === name.toLowerCase());
-  if (other === undefined || other.from === from) return undefined;
+/** Unless it is the same file, named twice. */
+function mistaken({ from, name }: CardFile, other: CardFile): Refusal | undefined {
+  if (other.from === from) return undefined;
   return {
     found: describe(name),
     wanted: `another name: a card cannot tell it from ${describe(other.name)}`,

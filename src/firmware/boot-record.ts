@@ -10,12 +10,12 @@
  *
  *   next   the slot to start, a or b
  *   tries  how often it was started since it is new, 0 to 3
- *   a, b   good:       a daemon answered in it once
+ *   a, b   good:       a daemon was ready in it, and for a while
  *          new:        whole when it was written, and not yet proven
  *          damaged:    the base found that it is not what it says
- *          unproven:   was started three times, and no daemon answered
+ *          unproven:   was started three times, and no daemon was
  *          silent:     its daemon said nothing any more, beside a good slot
- *          unready:    its daemon was never ready, beside a good slot
+ *          unready:    its daemon was not ready in time, or not for long, beside a good slot
  *          unfinished: is being written, or was when the power went
  *          bad:        somebody gave it up by hand
  *

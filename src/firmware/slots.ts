@@ -84,7 +84,7 @@ const WRONG: Readonly<Record<SlotFault, string>> = {
   unproven: `it was started ${TRIES} times without proving itself`,
   unfinished: "its update was not finished",
   silent: "its daemon said nothing any more",
-  unready: "its daemon was not ready in time",
+  unready: "its daemon was not ready in time, or not for long",
   bad: "it was given up by hand",
 };
 

@@ -11,7 +11,7 @@ import { type ClientRequest, IncomingMessage, request } from "node:http";
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, before, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { emptyConfig } from "../../src/config.js";
 import { openRecord, slotFile } from "../../src/firmware/card.js";
@@ -100,6 +100,22 @@ async function post(body: Buffer, headers: Headers = {}, to = server): Promise<A
   let text = "";
   for await (const chunk of response.setEncoding("utf8")) text += chunk;
   return { status: response.statusCode, body: JSON.parse(text) };
+}
+
+/** A board with another service: what its shell does between the two pipes. */
+async function serveWith(t: TestContext, service: string, silenceMs: number): Promise<StatusServer> {
+  const place = mkdtempSync(join(root, "other-"));
+  writeFileSync(join(place, "slot"), "a\n");
+  const ends = [PAYLOADS, PROGRESS].map((name) => join(place, name));
+  execFileSync("mkfifo", ends);
+  const stands = spawn("sh", ["-c", `{ ${service}; } <"$1" >"$2"`, "sh", ...ends]);
+  const updates = openUpdates(place, silenceMs);
+  const other = await openStatusServer({ host: "127.0.0.1", port: 0 }, { ...fakeBoard(), updates });
+  t.after(() => {
+    stands.kill();
+    other.close();
+  });
+  return other;
 }
 
 async function look(): Promise<unknown> {
@@ -216,20 +232,7 @@ test("a client that has gone before the service listens keeps nobody waiting", {
 test("a service that says nothing any more is given up, and the client hears why", {
   timeout: 60_000,
 }, async (t) => {
-  const silent = join(root, "silent");
-  mkdirSync(silent);
-  writeFileSync(join(silent, "slot"), "a\n");
-  const ends = [PAYLOADS, PROGRESS].map((name) => join(silent, name));
-  execFileSync("mkfifo", ends);
-  const hangs = spawn("sh", ["-c", 'exec sleep 600 <"$1" >"$2"', "sh", ...ends]);
-  const other = await openStatusServer(
-    { host: "127.0.0.1", port: 0 },
-    { ...fakeBoard(), updates: openUpdates(silent, 300) },
-  );
-  t.after(() => {
-    hangs.kill();
-    other.close();
-  });
+  const other = await serveWith(t, "exec sleep 600", 300);
   assert.deepEqual(await post(payload("8", 3 << 20), {}, other), {
     status: 422,
     body: { error: "the update service has said nothing for 0.3 s" },
@@ -253,22 +256,9 @@ const slow: readonly { why: string; service: string; sends: number; every: numbe
     answer: { status: 200, body: { update: { state: "done", slot: "b", version: "9", bytes: 15 } } },
   },
 ];
-for (const [i, { why, service, sends, every, answer }] of slow.entries()) {
+for (const { why, service, sends, every, answer } of slow) {
   test(why, { timeout: 60_000 }, async (t) => {
-    const place = join(root, `slow-${i}`);
-    mkdirSync(place);
-    writeFileSync(join(place, "slot"), "a\n");
-    const ends = [PAYLOADS, PROGRESS].map((name) => join(place, name));
-    execFileSync("mkfifo", ends);
-    const stands = spawn("sh", ["-c", `{ ${service}; } <"$1" >"$2"`, "sh", ...ends]);
-    const other = await openStatusServer(
-      { host: "127.0.0.1", port: 0 },
-      { ...fakeBoard(), updates: openUpdates(place, 700) },
-    );
-    t.after(() => {
-      stands.kill();
-      other.close();
-    });
+    const other = await serveWith(t, service, 700);
     const asked = ask(Buffer.alloc(sends), {}, other);
     const answered = once(asked, "response");
     for (let sent = 0; sent < sends; sent++) {

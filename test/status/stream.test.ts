@@ -93,11 +93,7 @@ test("while nobody watches nothing is done", async (t) => {
   await until("the first", () => watcher.snapshots.length === 1);
   watcher.leave();
   await until("it is gone", () => scene.responses.every(({ closed }) => closed));
-  const taken = scene.taken();
-  scene.change({ name: "unseen" });
-  t.mock.timers.tick(3 * HEARTBEAT_MS);
-  await new Promise((resolve) => setTimeout(resolve, 200));
-  assert.equal(scene.taken(), taken);
+  await takesNothing(t, scene);
 });
 
 test("who asks several times in one go hears one stream, and leaves nothing behind", async (t) => {
@@ -120,11 +116,7 @@ test("who asks several times in one go hears one stream, and leaves nothing behi
 
   hasty.destroy();
   await until("it is gone", () => first?.closed === true);
-  const taken = scene.taken();
-  scene.change({ name: "unseen" });
-  t.mock.timers.tick(3 * HEARTBEAT_MS);
-  await new Promise((resolve) => setTimeout(resolve, 200));
-  assert.equal(scene.taken(), taken);
+  await takesNothing(t, scene);
 });
 
 test("who leaves while its stream waits behind another answer leaves nothing behind", async (t) => {
@@ -136,11 +128,7 @@ test("who leaves while its stream waits behind another answer leaves nothing beh
   const gone = once(queued.req.socket, "close");
   hasty.destroy();
   await gone;
-  const taken = scene.taken();
-  scene.change({ name: "unseen" });
-  t.mock.timers.tick(3 * HEARTBEAT_MS);
-  await new Promise((resolve) => setTimeout(resolve, 200));
-  assert.equal(scene.taken(), taken);
+  await takesNothing(t, scene);
 });
 
 test("who does not read is let go before much waits for it, and others notice nothing", async (t) => {
@@ -161,6 +149,15 @@ test("who does not read is let go before much waits for it, and others notice no
   assert.ok(most < 2_000_000, `${most} bytes waited`);
   deaf.destroy();
 });
+
+/** A change, and many heartbeats later: no snapshot was made for anybody. */
+async function takesNothing(t: TestContext, scene: Awaited<ReturnType<typeof open>>): Promise<void> {
+  const taken = scene.taken();
+  scene.change({ name: "unseen" });
+  t.mock.timers.tick(3 * HEARTBEAT_MS);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.equal(scene.taken(), taken);
+}
 
 async function open(t: TestContext) {
   t.mock.timers.enable({ apis: ["setInterval"] });
