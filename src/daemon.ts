@@ -30,6 +30,7 @@ import { type Ip, openIp } from "./linux/ip.js";
 import { readKernelLog } from "./linux/kernel-log.js";
 import { type LinkEvent, watchLinks } from "./linux/link.js";
 import { createPrefilter, unloadPrefilter } from "./linux/prefilter.js";
+import { runProgram } from "./linux/program.js";
 import {
   type Changed,
   overruledSettings,
@@ -396,6 +397,7 @@ export async function startDaemon(
       token: () => token,
       names: () => [config.name, hostname(), ...config.status.names],
       updates,
+      restart: updates && startAgain,
       // Elsewhere the system that runs this computer has it.
       readLog: updates && readKernelLog,
     };
@@ -411,6 +413,12 @@ export async function startDaemon(
     const isElsewhere = ({ config, holder }: Group) =>
       !holder.holding && config.addresses.some((it) => formatAddress(it.address) === address);
     return [...groups].some(isElsewhere);
+  }
+
+  /** The board's own system ends us on the way, and we hand over. */
+  function startAgain(): Promise<string | undefined> {
+    log.info("asked over HTTP to start the board again");
+    return runProgram(["reboot"]);
   }
 
   function takeToken(): void {

@@ -7,7 +7,7 @@ import type { Board } from "./board-asked.js";
 import type { Inflow } from "./inflow.js";
 import { showLog } from "./log.js";
 import { type Petition, type Refusal, refuse, refuseReader } from "./permission.js";
-import { type Answer, json, jsonError, jsonLine, methodsOf, type Route, type Wish } from "./route.js";
+import { type Answer, jsonError, methodsOf, type Route, type Wish } from "./route.js";
 import { findRoute, routes } from "./routes.js";
 import type { Stream } from "./stream.js";
 import type { Turns } from "./turns.js";
@@ -113,7 +113,7 @@ async function change(
   }
   const wish = read(body);
   if (typeof wish === "string") return send(response, jsonError(400, wish));
-  send(response, json(jsonLine(await wish(board))));
+  send(response, await wish(board));
 }
 
 /** `undefined` when it is too long. */

@@ -1,7 +1,7 @@
 /**
  * The body of `POST /identify`: `{"forSeconds":60}`, `{}`, or nothing at all.
  */
-import type { Wish } from "./route.js";
+import { json, jsonLine, type Wish } from "./route.js";
 import { readKeys, readSeconds } from "./wish.js";
 
 const LONGEST_SECONDS = 3600;
@@ -12,5 +12,5 @@ export function readIdentify(body: string): Wish {
   if (typeof keys === "string") return keys;
   const forSeconds = readSeconds(keys.forSeconds, LONGEST_SECONDS);
   if (typeof forSeconds === "string") return forSeconds;
-  return async (board) => ({ identify: board.identify(forSeconds ?? USUAL_SECONDS) });
+  return async (board) => json(jsonLine({ identify: board.identify(forSeconds ?? USUAL_SECONDS) }));
 }

@@ -1,7 +1,7 @@
 /**
  * The body of `POST /maintenance`: `{"on":true,"forSeconds":7200}`.
  */
-import type { Wish } from "./route.js";
+import { json, jsonLine, type Wish } from "./route.js";
 import { readKeys, readSeconds } from "./wish.js";
 
 /** A week. */
@@ -15,5 +15,5 @@ export function readMaintenance(body: string): Wish {
   if (typeof on !== "boolean") return `on: found ${JSON.stringify(on) ?? "nothing"}, wanted true or false`;
   const forSeconds = readSeconds(keys.forSeconds, LONGEST_MAINTENANCE_SECONDS);
   if (typeof forSeconds === "string") return forSeconds;
-  return (board) => board.setMaintenance(on, forSeconds);
+  return async (board) => json(jsonLine(await board.setMaintenance(on, forSeconds)));
 }

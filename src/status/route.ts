@@ -33,8 +33,8 @@ export type Route =
   /** A payload for a slot. POST; and GET, to ask how far it is. */
   | { readonly takes: "payload" };
 
-/** What a body asks of the board, answered in JSON; or a sentence about what is wrong with it. */
-export type Wish = string | ((board: Board) => Promise<unknown>);
+/** What a body asks of the board; or a sentence about what is wrong with it. */
+export type Wish = string | ((board: Board) => Promise<Answer>);
 
 export function json(body: string | Buffer, status = 200): Answer {
   return { status, type: "application/json; charset=utf-8", body };

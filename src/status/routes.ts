@@ -6,6 +6,7 @@ import { readIdentify } from "./identify-wish.js";
 import { readMaintenance } from "./maintenance-wish.js";
 import { metricsText } from "./metrics.js";
 import { page } from "./page.js";
+import { readRestart } from "./restart-wish.js";
 import { json, jsonLine, type Route } from "./route.js";
 import { schema } from "./schema.js";
 
@@ -23,6 +24,7 @@ export const routes: { readonly [path: string]: Route } = {
   "/maintenance": { changes: readMaintenance },
   "/identify": { changes: readIdentify },
   "/update": { takes: "payload" },
+  "/restart": { changes: readRestart },
 };
 
 /** Names such as `toString` are no paths of ours. */

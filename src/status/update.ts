@@ -36,11 +36,14 @@ export function refuseUpdate(
   updates: Updates | undefined,
 ): Answer | undefined {
   if (!updates) return jsonError(404, NO_SLOTS);
-  const { state } = updates.snapshot();
-  if (state === "writing" || state === "reading back") return jsonError(409, "another update is going on");
+  if (isGoingOn(updates.snapshot())) return jsonError(409, "another update is going on");
   const length = Number(headers["content-length"] ?? 0);
   if (length <= updates.mostBytes) return undefined;
   return jsonError(413, `found ${length} bytes, wanted at most ${updates.mostBytes}`);
+}
+
+export function isGoingOn({ state }: UpdateSnapshot): boolean {
+  return state === "writing" || state === "reading back";
 }
 
 export async function takeUpdate(request: IncomingMessage, updates: Updates): Promise<Answer> {

@@ -214,15 +214,37 @@ describe("a board that is asked for everything", { timeout: 900_000 }, () => {
     assert.match(readText(card, "carpio-errors.txt"), isTold);
   });
 
+  test("asked over HTTP, by whoever has the token: another one serves, then it starts again", async () => {
+    await peer.enters("backup", WAIT_MS);
+    const url = `http://${OUTSIDE.address}:${PAGE}/restart`;
+    const restart = (token: string) => {
+      const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+      return ask(lab.client, { method: "POST", url, headers, body: "{}" });
+    };
+    assert.equal((await restart("another")).status, 401);
+    const askedAt = now();
+    const { status, body } = await restart(TOKEN);
+    assert.deepEqual([status, JSON.parse(body)], [200, { restart: { state: "begun" } }]);
+    await board.untilLine(/Restarting system/);
+    await isTakenOver(askedAt, /Restarting system/);
+    await untilStatus(board, "a master again", ({ role }) => role === "master");
+    await peer.enters("backup", WAIT_MS, askedAt);
+  });
+
   test("five seconds at its button: another one serves, then the power goes", async () => {
     await peer.enters("backup", WAIT_MS);
     const pressedAt = now();
     await board.press(HOLD_MS);
     await board.until(() => board.hasPower, { holds: (has) => !has, what: "the power to go" });
-    const goneAt = board.moments[board.lines.findIndex((line) => /Power down/.test(line))] ?? 0;
-    const { at } = await peer.enters("master", WAIT_MS, pressedAt);
-    assert.ok(at < goneAt, `taken over ${at - goneAt} ms after the end`);
+    await isTakenOver(pressedAt, /Power down/);
   });
+
+  /** Before the board's last line. */
+  async function isTakenOver(since: number, last: RegExp): Promise<void> {
+    const goneAt = board.moments[board.lines.findLastIndex((line) => last.test(line))] ?? 0;
+    const { at } = await peer.enters("master", WAIT_MS, since);
+    assert.ok(at < goneAt, `taken over ${at - goneAt} ms after the end`);
+  }
 });
 
 test("a board whose card nobody has edited has DHCP and a name, says what to write, and is deaf to all else", {

@@ -12,6 +12,7 @@ import { after, before, test } from "node:test";
 import { schema } from "../../src/status/schema.js";
 import { keepStatusServer, openStatusServer, type StatusServer } from "../../src/status/server.js";
 import { overallRole } from "../../src/status/snapshot.js";
+import type { UpdateSnapshot } from "../../src/status/update.js";
 import { type FakeBoard, fakeBoard, handedOver, PASSWORD_KEY, TOKEN } from "./board.js";
 import { complaints } from "./validate.js";
 
@@ -24,7 +25,8 @@ before(async () => {
 after(() => server.close());
 
 const JSON_TYPE = "application/json; charset=utf-8";
-const PATHS = "/, /status, /metrics, /healthz, /schema.json, /events, /log, /maintenance, /identify, /update";
+const PATHS =
+  "/, /status, /metrics, /healthz, /schema.json, /events, /log, /maintenance, /identify, /update, /restart";
 const READ = "GET, HEAD, OPTIONS";
 const found = { error: (path: string) => `there is no ${path}; try ${PATHS}` };
 
@@ -76,6 +78,8 @@ test("what /status says fits what /schema.json says", async () => {
   assert.deepEqual(complaints(JSON.parse(published.body), JSON.parse(status.body)), []);
 });
 
+const NOT_OURS =
+  "this computer is started again by its own system: it was not started from a card of carpio's";
 const wanted = 'wanted JSON such as {"on":true,"forSeconds":7200}';
 const maintenance = "/maintenance";
 const identify = "/identify";
@@ -103,6 +107,8 @@ const posts: { to: string; body: string; status: number; says?: object; error?: 
   { to: identify, body: '{"forSeconds":1.5}', status: 400, error: "forSeconds: found 1.5, wanted a whole number from 1 to 3600" },
   { to: identify, body: '{"on":true}', status: 400, error: 'on: found a key that means nothing here, wanted JSON such as {"forSeconds":60}' },
   { to: identify, body: "{", status: 400, error: 'found no JSON, wanted JSON such as {"forSeconds":60}' },
+  { to: "/restart", body: "", status: 404, error: NOT_OURS },
+  { to: "/restart", body: '{"forSeconds":60}', status: 400, error: "forSeconds: found a key that means nothing here, wanted JSON such as {}" },
 ];
 for (const { to, body, status, says, error, asks } of posts) {
   test(`POST ${to} ${body.slice(0, 40)} is answered with ${status}`, async () => {
@@ -111,6 +117,35 @@ for (const { to, body, status, says, error, asks } of posts) {
     assert.equal(answer.status, status);
     assert.deepEqual(JSON.parse(answer.body), error === undefined ? says : { error });
     assert.deepEqual(board.asked, asks === undefined ? [] : [asks]);
+  });
+}
+
+const going = { bytes: 1, ofBytes: null } as const;
+// biome-ignore format: one restart a line
+const restarts: { update: UpdateSnapshot; problem?: string; status: number; says: object; asked: number }[] = [
+  { update: { state: "none" }, status: 200, says: { restart: { state: "begun" } }, asked: 1 },
+  { update: { state: "failed", error: "no room" }, status: 200, says: { restart: { state: "begun" } }, asked: 1 },
+  { update: { state: "none" }, problem: "reboot: it hangs", status: 500, says: { error: "reboot: it hangs" }, asked: 1 },
+  { update: { state: "writing", ...going }, status: 409, says: { error: "an update is going on" }, asked: 0 },
+  { update: { state: "reading back", ...going }, status: 409, says: { error: "an update is going on" }, asked: 0 },
+];
+for (const { update, problem, status, says, asked } of restarts) {
+  test(`POST /restart, an update being ${update.state}: ${JSON.stringify(says)}`, async () => {
+    let restarted = 0;
+    const restart = async () => {
+      restarted++;
+      return problem;
+    };
+    const updates = { mostBytes: 0, snapshot: () => update, take: assert.fail };
+    const address = { host: "127.0.0.1", port: 0 };
+    const its = await openStatusServer(address, { ...fakeBoard(), updates, restart });
+    try {
+      const answer = await ask("POST", "/restart", asJson, "", its.port);
+      assert.deepEqual([answer.status, JSON.parse(answer.body)], [status, says]);
+      assert.equal(restarted, asked);
+    } finally {
+      its.close();
+    }
   });
 }
 
@@ -244,8 +279,9 @@ async function ask(
   path: string,
   headers: Readonly<Record<string, string>> = {},
   body = "",
+  port = server.port,
 ): Promise<Said> {
-  const asking = request({ host: "127.0.0.1", port: server.port, method, path, headers, agent: false });
+  const asking = request({ host: "127.0.0.1", port, method, path, headers, agent: false });
   asking.end(body);
   const [response] = await once(asking, "response");
   let text = "";
