@@ -21,6 +21,12 @@ type NetworkStep =
   | Extract<Step, { write: string }>
   | { readonly run: readonly string[]; readonly input: string };
 
+/** What is wrong as long as an interface is not there. */
+interface Lack {
+  readonly plug: string;
+  readonly problem: string;
+}
+
 export interface Stage {
   readonly about: string;
   readonly steps: readonly Step[];
@@ -78,6 +84,7 @@ const INTERFACES = `${RUN}/interfaces`;
 const PORTER = "/usr/lib/carpio/porter";
 /** What the kernel calls the first one, where nobody knows it by another name. */
 const USUAL_INTERFACE = "eth0";
+const NO_ETHERNET = "found no Ethernet interface, wanted one";
 /** Debian's busybox has an ip of its own, which knows less. */
 const IP = ["/sbin/ip", "-force", "-batch", "-"];
 /** A board starts in 1970: then the clock jumps, at whatever moment. Nobody may ask it. */
@@ -113,7 +120,7 @@ const PRIVATE = 0o600;
 
 /** `carried` are the interfaces of groups: they are up even when nobody says more of them. */
 export function planSystem(system: SystemConfig, carried: readonly string[], machine: Machine): Plan {
-  const { wanted, problems } = interfacesOf(system, machine);
+  const { wanted, lacks } = interfacesOf(system, machine);
   const named = wanted.map(({ name }) => name);
   // VLANs and groups stand on them, and nobody says more.
   const others = [...wanted.map(plugOf), ...carried].filter((name) => !named.includes(name));
@@ -127,7 +134,7 @@ export function planSystem(system: SystemConfig, carried: readonly string[], mac
       mdnsStage(machine),
       { about: "lo", steps: [ipBatch(["link set dev lo up"])] },
       { about: "leases", steps: [{ write: LEASE, text: LEASE_SCRIPT, mode: EXECUTABLE }] },
-      porterStage(all, system),
+      porterStage(all, lacks, system),
       ...there.map((each) => interfaceStage(each, system)),
       ...routerStages(system, machine),
       ...sshStages(system),
@@ -140,7 +147,7 @@ export function planSystem(system: SystemConfig, carried: readonly string[], mac
       ...servicesOf(system),
       ...(machine.updates ? [updateService(machine.updates.config)] : []),
     ],
-    problems,
+    problems: [...new Set(lacks.map(({ problem }) => problem))],
   };
 }
 
@@ -164,24 +171,27 @@ export function describePlan({ stages, services, problems }: Plan): string {
  * Each VLAN after what carries it. One that is not there may come. A board that has none of them
  * must still be found.
  */
-function interfacesOf({ interfaces: asked }: SystemConfig, { interfaces }: Machine) {
+function interfacesOf(
+  { interfaces: asked }: SystemConfig,
+  { interfaces }: Machine,
+): { readonly wanted: readonly InterfaceConfig[]; readonly lacks: readonly Lack[] } {
   const shown = interfaces.length > 0 ? interfaces.join(", ") : "none";
   const missing = (each: InterfaceConfig) => !interfaces.includes(plugOf(each));
-  const problems = asked.flatMap((each, i) => {
+  const lacks = asked.flatMap((each, i) => {
     const key = `network.interface[${i}].${each.vlan ? "parent" : "name"}`;
-    const problem = `${key}: found no ${plugOf(each)} on this board, wanted one of ${shown}`;
-    return missing(each) ? [problem] : [];
+    const plug = plugOf(each);
+    const problem = `${key}: found no ${plug} on this board, wanted one of ${shown}`;
+    return missing(each) ? [{ plug, problem }] : [];
   });
   const wanted = asked.toSorted((a, b) => Number(a.vlan !== undefined) - Number(b.vlan !== undefined));
-  if (!wanted.every(missing)) return { wanted, problems };
+  if (!wanted.every(missing)) return { wanted, lacks };
   const [first] = interfaces;
-  if (first !== undefined) return { wanted: [byLease(first), ...wanted], problems };
-  return {
-    wanted: wanted.some((each) => plugOf(each) === USUAL_INTERFACE)
-      ? wanted
-      : [byLease(USUAL_INTERFACE), ...wanted],
-    problems: [...problems, "found no Ethernet interface, wanted one"],
-  };
+  if (first !== undefined) return { wanted: [byLease(first), ...wanted], lacks };
+  const awaited = wanted.some((each) => plugOf(each) === USUAL_INTERFACE)
+    ? wanted
+    : [byLease(USUAL_INTERFACE), ...wanted];
+  const none = awaited.map((each) => ({ plug: plugOf(each), problem: NO_ETHERNET }));
+  return { wanted: awaited, lacks: [...lacks, ...none] };
 }
 
 function byLease(name: string): InterfaceConfig {
@@ -205,18 +215,22 @@ function interfaceStage(wanted: InterfaceConfig, system: SystemConfig): Stage {
   return { about: name, steps: [...(vlan ? [] : [note]), ...stepsOf(wanted, system)] };
 }
 
-/** The same steps for a shell, each interface's with those of the VLANs on it. They may be taken again. */
-function porterStage(all: readonly InterfaceConfig[], system: SystemConfig): Stage {
+/**
+ * The same steps for a shell, each interface's with those of the VLANs on it. They may be taken again.
+ * And what is wrong until it is there.
+ */
+function porterStage(all: readonly InterfaceConfig[], lacks: readonly Lack[], system: SystemConfig): Stage {
   const commands = (plug: string) =>
     all.filter((each) => plugOf(each) === plug).flatMap((each) => stepsOf(each, system).map(inShell));
   const plugs = all.filter(({ vlan }) => !vlan);
-  return {
-    about: "interfaces",
-    steps: plugs.map(({ name }) => ({
-      write: `${INTERFACES}/${name}/commands`,
-      text: commands(name).join(""),
-    })),
+  const stepsOfPlug = ({ name }: InterfaceConfig): readonly Step[] => {
+    const lines = lacks.flatMap(({ plug, problem }) => (plug === name ? [`${problem}\n`] : []));
+    return [
+      { write: `${INTERFACES}/${name}/commands`, text: commands(name).join("") },
+      ...(lines.length > 0 ? [{ write: `${INTERFACES}/${name}/lacks`, text: lines.join("") }] : []),
+    ];
   };
+  return { about: "interfaces", steps: plugs.flatMap(stepsOfPlug) };
 }
 
 function inShell(step: NetworkStep): string {

@@ -240,12 +240,17 @@ const rows: readonly {
       "interfaces",
       "write /run/carpio/interfaces/eth0/commands",
       ...inShell("link set dev eth0 up"),
+      "write /run/carpio/interfaces/eth0/lacks",
+      "found no Ethernet interface, wanted one",
       "write /run/carpio/interfaces/eht0/commands",
       ...inShell("link set dev eht0 up"),
+      "write /run/carpio/interfaces/eht0/lacks",
+      "network.interface[0].name: found no eht0 on this board, wanted one of none",
+      "found no Ethernet interface, wanted one",
     ],
   },
   {
-    why: "an interface that is not there may come: what it needs then is written down",
+    why: "an interface that is not there may come: what it needs then is written down, and what is wrong until it does",
     toml: card("eth5", 'addresses = ["192.0.2.2/24"]'),
     what: "interfaces",
     is: [
@@ -254,6 +259,8 @@ const rows: readonly {
       ...inShell("link set dev eth0 up"),
       "write /run/carpio/interfaces/eth5/commands",
       ...inShell("link set dev eth5 up", "address replace 192.0.2.2/24 broadcast + dev eth5"),
+      "write /run/carpio/interfaces/eth5/lacks",
+      "network.interface[0].name: found no eth5 on this board, wanted one of eth0, eth1",
     ],
   },
   {

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -56,6 +56,32 @@ test("services on one that is gone begin again, also those of its VLANs, and no 
   for (const each of [stranger, elsewhere]) assert.equal(await each?.answer(), "here");
 });
 
+test(
+  "one that was missed is not among what is wrong any more once it is there, and the daemon hears of it",
+  LIMIT,
+  async () => {
+    await using hall = buildHall();
+    const daemon = hall.run("cat");
+    hall.standOn("daemon", daemon);
+    hall.find(["found no eth1", "found no eth11", "lan: found no eth1"]);
+    hall.plugIn("eth1", 5);
+    hall.setUp("eth1");
+    hall.lacks("eth1", ["found no eth1"]);
+    hall.setUp("eth11");
+    hall.lacks("eth11", ["found no eth11"]);
+    hall.open();
+    assert.deepEqual(await daemon.ended, [null, "SIGHUP"]);
+    assert.deepEqual(hall.found(), ["found no eth11", "lan: found no eth1"]);
+    hall.plugIn("eth11", 6);
+    await hall.said();
+    await hall.said();
+    hall.plugIn("eth1", 7);
+    // What has been set right is over when the next one is looked at.
+    await hall.said();
+    assert.deepEqual(hall.found(), ["lan: found no eth1"]);
+  },
+);
+
 /** Where interfaces come in: what the kernel shows, what setup has left, and the porter. */
 function buildHall() {
   const folder = mkdtempSync(join(tmpdir(), "carpio-porter-"));
@@ -77,9 +103,15 @@ function buildHall() {
       if (index !== undefined) writeFileSync(join(place, "ifindex"), `${index}\n`);
       writeFileSync(join(place, "commands"), `echo commands of ${name}\n`);
     },
+    /** What it says of the board's start when one is not there. */
+    lacks: (name: string, problems: readonly string[]) =>
+      writeFileSync(join(run, "interfaces", name, "lacks"), inLines(problems)),
+    find: (problems: readonly string[]) => writeFileSync(join(run, "carpio-errors.txt"), inLines(problems)),
+    found: () => readFileSync(join(run, "carpio-errors.txt"), "utf8").split("\n").filter(Boolean),
     /** The porter begins when setup has ended. */
     open() {
-      const env = { ...process.env, CARPIO_RUN: run, CARPIO_NET: net };
+      const daemon = join(run, "daemon.pid");
+      const env = { ...process.env, CARPIO_RUN: run, CARPIO_NET: net, CARPIO_DAEMON: daemon };
       const porter = spawn("busybox", ["sh", PORTER], { env, stdio: ["ignore", "pipe", "inherit"] });
       children.push(porter);
       lines = createInterface({ input: porter.stdout })[Symbol.asyncIterator]();
@@ -111,4 +143,8 @@ function buildHall() {
       rmSync(folder, { recursive: true });
     },
   };
+}
+
+function inLines(problems: readonly string[]): string {
+  return problems.map((problem) => `${problem}\n`).join("");
 }
