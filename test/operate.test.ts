@@ -177,6 +177,14 @@ test("status with --json is what the board said", async (t) => {
   assert.equal(outcome.role, "mixed");
 });
 
+test("status with --json of what is nested too deep to be written again", async (t) => {
+  const deep = `${"[".repeat(20_000)}${"]".repeat(20_000)}`;
+  const answer = JSON.stringify(snapshot).replace("{", `{"more":${deep},`);
+  const board = await serve(t, (_request, response) => void response.end(answer));
+  const why = "right: something else than carpio answers there";
+  assert.deepEqual(await showStatus(board, true), { ok: false, why });
+});
+
 test("a board that does not answer is called by its name, with the reason", async (t) => {
   const other = await serve(t, (_request, response) => void response.end("{}"));
   assert.deepEqual(await showStatus(other, false), {

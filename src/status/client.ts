@@ -38,7 +38,7 @@ const MOST_BYTES = 1 << 19;
 const MOST_REFUSAL_BYTES = 1 << 10;
 /** Our own are shorter. */
 const MOST_REASON_CHARACTERS = 240;
-const SOMETHING_ELSE: Refused = { ok: false, why: "something else than carpio answers there" };
+export const SOMETHING_ELSE: Refused = { ok: false, why: "something else than carpio answers there" };
 const sockets = channel("net.client.socket");
 const answers = channel("http.client.response.finish");
 
