@@ -30,7 +30,7 @@ import { type Ip, openIp } from "./linux/ip.js";
 import { readKernelLog } from "./linux/kernel-log.js";
 import { type LinkEvent, watchLinks } from "./linux/link.js";
 import { createPrefilter, unloadPrefilter } from "./linux/prefilter.js";
-import { runProgram } from "./linux/program.js";
+import { execute, problemOf } from "./linux/program.js";
 import {
   type Changed,
   overruledSettings,
@@ -69,6 +69,8 @@ const EVENTS_KEPT = 100;
 const GROUPS_A_SECOND = 128;
 /** A polite leave takes 1.5 s; longer than this, something hangs. */
 const STOP_MS = 4_000;
+/** For a word to the first of all programs. */
+const RESTART_MS = 3_000;
 /** What went wrong is tried again after this long. */
 const REVIEW_MS = 5_000;
 const REVIEW_DEVICES_MS = 60_000;
@@ -397,7 +399,7 @@ export async function startDaemon(
       token: () => token,
       names: () => [config.name, hostname(), ...config.status.names],
       updates,
-      restart: updates && startAgain,
+      startAgain: updates && startAgain,
       // Elsewhere the system that runs this computer has it.
       readLog: updates && readKernelLog,
     };
@@ -416,9 +418,14 @@ export async function startDaemon(
   }
 
   /** The board's own system ends us on the way, and we hand over. */
-  function startAgain(): Promise<string | undefined> {
+  async function startAgain(): Promise<string | undefined> {
     log.info("asked over HTTP to start the board again");
-    return runProgram(["reboot"]);
+    // Whoever asked still listens then; and it is not for a card that hangs to say when.
+    const problem = problemOf(await execute(["reboot", "-n"], { deadlineMs: RESTART_MS }));
+    if (problem === undefined) return undefined;
+    const said = `the board does not start again: ${problem}`;
+    log.warn(said);
+    return said;
   }
 
   function takeToken(): void {

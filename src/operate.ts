@@ -3,14 +3,7 @@
  * `maintenance` and `identify`. What is shown again and again is for watch.ts.
  */
 import type { Config } from "./config.js";
-import {
-  askStatus,
-  postIdentify,
-  postMaintenance,
-  type Refused,
-  type Reply,
-  SOMETHING_ELSE,
-} from "./status/client.js";
+import { askStatus, postIdentify, postMaintenance, type Refused, type Reply } from "./status/client.js";
 import { LONGEST_MAINTENANCE_SECONDS } from "./status/maintenance-wish.js";
 import type { GroupSnapshot, MaintenanceSnapshot, Snapshot } from "./status/snapshot.js";
 import { readToken } from "./token.js";
@@ -104,14 +97,8 @@ export async function showStatus(
   const reply = await askBoard(board);
   if (!reply.ok) return { ok: false, why: sentence(board, reply) };
   const { body } = reply;
-  const { role } = body;
-  if (!json) return { ok: true, text: statusTable(body, new Date()), role };
-  try {
-    return { ok: true, text: `${tameJson(body)}\n`, role };
-  } catch {
-    // Nested deeper than JSON can be written again: no carpio says that.
-    return { ok: false, why: sentence(board, SOMETHING_ELSE) };
-  }
+  const text = json ? `${tameJson(body)}\n` : statusTable(body, new Date());
+  return { ok: true, text, role: body.role };
 }
 
 export async function askMaintenance(

@@ -185,6 +185,13 @@ test("status with --json of what is nested too deep to be written again", async 
   assert.deepEqual(await showStatus(board, true), { ok: false, why });
 });
 
+test("of maintenance that went to nobody who has a name the command tells nothing", async (t) => {
+  const handover = { state: "handed-over", to: {}, tookMs: 1 };
+  const board = await serve(t, (_request, response) => json(response, 200, { ...maintenance, handover }));
+  const why = "right: something else than carpio answers there";
+  assert.deepEqual(await askMaintenance(board, true, undefined, NONE), { ok: false, why });
+});
+
 test("a board that does not answer is called by its name, with the reason", async (t) => {
   const other = await serve(t, (_request, response) => void response.end("{}"));
   assert.deepEqual(await showStatus(other, false), {

@@ -22,7 +22,7 @@ type NetworkStep =
   | { readonly run: readonly string[]; readonly input: string };
 
 /** What is wrong as long as an interface is not there. */
-interface Lack {
+interface Missed {
   readonly plug: string;
   readonly problem: string;
 }
@@ -120,11 +120,12 @@ const PRIVATE = 0o600;
 
 /** `carried` are the interfaces of groups: they are up even when nobody says more of them. */
 export function planSystem(system: SystemConfig, carried: readonly string[], machine: Machine): Plan {
-  const { wanted, lacks } = interfacesOf(system, machine);
+  const { wanted, missed: missedByName } = interfacesOf(system, machine);
   const named = wanted.map(({ name }) => name);
   // VLANs and groups stand on them, and nobody says more.
   const others = [...wanted.map(plugOf), ...carried].filter((name) => !named.includes(name));
   const all = [...[...new Set(others)].map(bare), ...wanted];
+  const missed = missedOf(missedByName, all, machine);
   const there = all.filter((each) => machine.interfaces.includes(plugOf(each)));
   const hostname = system.hostname ?? `carpio-${machine.suffix}`;
   return {
@@ -134,7 +135,7 @@ export function planSystem(system: SystemConfig, carried: readonly string[], mac
       mdnsStage(machine),
       { about: "lo", steps: [ipBatch(["link set dev lo up"])] },
       { about: "leases", steps: [{ write: LEASE, text: LEASE_SCRIPT, mode: EXECUTABLE }] },
-      porterStage(all, lacks, system),
+      porterStage(all, missed, system),
       ...there.map((each) => interfaceStage(each, system)),
       ...routerStages(system, machine),
       ...sshStages(system),
@@ -147,7 +148,7 @@ export function planSystem(system: SystemConfig, carried: readonly string[], mac
       ...servicesOf(system),
       ...(machine.updates ? [updateService(machine.updates.config)] : []),
     ],
-    problems: [...new Set(lacks.map(({ problem }) => problem))],
+    problems: [...new Set(missed.map(({ problem }) => problem))],
   };
 }
 
@@ -174,24 +175,35 @@ export function describePlan({ stages, services, problems }: Plan): string {
 function interfacesOf(
   { interfaces: asked }: SystemConfig,
   { interfaces }: Machine,
-): { readonly wanted: readonly InterfaceConfig[]; readonly lacks: readonly Lack[] } {
+): { readonly wanted: readonly InterfaceConfig[]; readonly missed: readonly Missed[] } {
   const shown = interfaces.length > 0 ? interfaces.join(", ") : "none";
   const missing = (each: InterfaceConfig) => !interfaces.includes(plugOf(each));
-  const lacks = asked.flatMap((each, i) => {
+  const missed = asked.flatMap((each, i) => {
     const key = `network.interface[${i}].${each.vlan ? "parent" : "name"}`;
     const plug = plugOf(each);
     const problem = `${key}: found no ${plug} on this board, wanted one of ${shown}`;
     return missing(each) ? [{ plug, problem }] : [];
   });
   const wanted = asked.toSorted((a, b) => Number(a.vlan !== undefined) - Number(b.vlan !== undefined));
-  if (!wanted.every(missing)) return { wanted, lacks };
+  if (!wanted.every(missing)) return { wanted, missed };
   const [first] = interfaces;
-  if (first !== undefined) return { wanted: [byLease(first), ...wanted], lacks };
-  const awaited = wanted.some((each) => plugOf(each) === USUAL_INTERFACE)
-    ? wanted
-    : [byLease(USUAL_INTERFACE), ...wanted];
-  const none = awaited.map((each) => ({ plug: plugOf(each), problem: NO_ETHERNET }));
-  return { wanted: awaited, lacks: [...lacks, ...none] };
+  if (first !== undefined) return { wanted: [byLease(first), ...wanted], missed };
+  const asksUsual = wanted.some((each) => plugOf(each) === USUAL_INTERFACE);
+  return { wanted: asksUsual ? wanted : [byLease(USUAL_INTERFACE), ...wanted], missed };
+}
+
+/** Where there is none at all, whichever comes first ends that. */
+function missedOf(
+  named: readonly Missed[],
+  all: readonly InterfaceConfig[],
+  { interfaces }: Machine,
+): readonly Missed[] {
+  if (interfaces.length > 0) return named;
+  return [...named, ...plugsOf(all).map((plug) => ({ plug, problem: NO_ETHERNET }))];
+}
+
+function plugsOf(all: readonly InterfaceConfig[]): readonly string[] {
+  return all.filter(({ vlan }) => !vlan).map(({ name }) => name);
 }
 
 function byLease(name: string): InterfaceConfig {
@@ -216,21 +228,23 @@ function interfaceStage(wanted: InterfaceConfig, system: SystemConfig): Stage {
 }
 
 /**
- * The same steps for a shell, each interface's with those of the VLANs on it. They may be taken again.
- * And what is wrong until it is there.
+ * The same steps for a shell, each interface's with those of the VLANs on it: they may be taken again. And
+ * beside them which problems are over when it comes.
  */
-function porterStage(all: readonly InterfaceConfig[], lacks: readonly Lack[], system: SystemConfig): Stage {
+function porterStage(
+  all: readonly InterfaceConfig[],
+  missed: readonly Missed[],
+  system: SystemConfig,
+): Stage {
   const commands = (plug: string) =>
     all.filter((each) => plugOf(each) === plug).flatMap((each) => stepsOf(each, system).map(inShell));
-  const plugs = all.filter(({ vlan }) => !vlan);
-  const stepsOfPlug = ({ name }: InterfaceConfig): readonly Step[] => {
-    const lines = lacks.flatMap(({ plug, problem }) => (plug === name ? [`${problem}\n`] : []));
-    return [
-      { write: `${INTERFACES}/${name}/commands`, text: commands(name).join("") },
-      ...(lines.length > 0 ? [{ write: `${INTERFACES}/${name}/lacks`, text: lines.join("") }] : []),
-    ];
-  };
-  return { about: "interfaces", steps: plugs.flatMap(stepsOfPlug) };
+  const problems = (name: string) =>
+    missed.flatMap(({ plug, problem }) => (plug === name ? [`${problem}\n`] : []));
+  const files = plugsOf(all).flatMap((name) => [
+    { write: `${INTERFACES}/${name}/commands`, text: commands(name).join("") },
+    { write: `${INTERFACES}/${name}/missed`, text: problems(name).join("") },
+  ]);
+  return { about: "interfaces", steps: files.filter(({ text }) => text !== "") };
 }
 
 function inShell(step: NetworkStep): string {

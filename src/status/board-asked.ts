@@ -18,8 +18,8 @@ export interface Board {
   readonly names: () => readonly string[];
   /** `undefined` where there are no slots to update. */
   readonly updates: Updates | undefined;
-  /** Resolves when the board is about to hand over and start again, or says what went wrong; `undefined` where that is not ours to do. */
-  readonly restart: (() => Promise<string | undefined>) | undefined;
+  /** Resolves when the board's end has begun, or with why not; `undefined` where that is not ours to do. */
+  readonly startAgain: (() => Promise<string | undefined>) | undefined;
   /** Lines of text; `undefined` where others keep them. */
   readonly readLog: (() => Promise<string>) | undefined;
 }

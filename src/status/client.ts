@@ -38,7 +38,9 @@ const MOST_BYTES = 1 << 19;
 const MOST_REFUSAL_BYTES = 1 << 10;
 /** Our own are shorter. */
 const MOST_REASON_CHARACTERS = 240;
-export const SOMETHING_ELSE: Refused = { ok: false, why: "something else than carpio answers there" };
+/** Our own have half as many. What has some thousand takes more stack than there is when it is written again. */
+const MOST_LEVELS = 16;
+const SOMETHING_ELSE: Refused = { ok: false, why: "something else than carpio answers there" };
 const sockets = channel("net.client.socket");
 const answers = channel("http.client.response.finish");
 
@@ -77,8 +79,7 @@ export async function postMaintenance(
   options: AskOptions,
 ): Promise<Reply<MaintenanceSnapshot>> {
   const reply = await post(`${url}/maintenance`, body, token, options);
-  const known = reply.ok && isObject(reply.body) && isObject(reply.body["handover"]);
-  return reply.ok && !known ? SOMETHING_ELSE : (reply as Reply<MaintenanceSnapshot>);
+  return reply.ok && !isMaintenance(reply.body) ? SOMETHING_ELSE : (reply as Reply<MaintenanceSnapshot>);
 }
 
 /** Has the board at `url` blink, so that it is found. */
@@ -129,7 +130,7 @@ async function send(
   };
   answers.subscribe(onAnswer);
   answer.then(
-    ({ body }) => end({ ok: true, body }),
+    ({ body }) => end(isShallow(body) ? { ok: true, body } : SOMETHING_ELSE),
     (error) => end(explain(error)),
   );
   return ended.finally(() => {
@@ -199,16 +200,26 @@ function isSnapshot(body: unknown): body is Snapshot {
   if (!isObject(body) || !hasTexts(body, ["name", "version", "board", "role"])) return false;
   const { carp, maintenance, demotion, faults, diagnosis, events } = body;
   return (
-    (events === undefined || (Array.isArray(events) && events.every(isObject))) &&
+    (events === undefined || (Array.isArray(events) && events.every(isEvent))) &&
     (diagnosis === undefined || isDiagnosis(diagnosis)) &&
-    isObject(maintenance) &&
-    isObject(maintenance["handover"]) &&
+    isMaintenance(maintenance) &&
     isObject(demotion) &&
     isTexts(demotion["reasons"]) &&
     isTexts(faults) &&
     Array.isArray(carp) &&
     carp.every(isGroup)
   );
+}
+
+function isMaintenance(maintenance: unknown): boolean {
+  if (!isObject(maintenance) || !isObject(maintenance["handover"])) return false;
+  const { state, to, tookMs } = maintenance["handover"];
+  const isKnown = typeof state === "string" && isTextOrNone(to) && typeof (tookMs ?? 0) === "number";
+  return isKnown && isTextOrNone(maintenance["until"]);
+}
+
+function isEvent(event: unknown): boolean {
+  return isObject(event) && Object.values(event).every((value) => !isObject(value));
 }
 
 /** Boards of before have none. */
@@ -224,13 +235,25 @@ function isDiagnosis(diagnosis: unknown): boolean {
 
 function isGroup(group: unknown): boolean {
   if (!isObject(group) || !hasTexts(group, ["interface", "role", "why"])) return false;
-  const { vhid, addresses, master } = group;
-  const standsBy = isObject(master) && typeof master["heardSecondsAgo"] === "number";
-  return typeof vhid === "number" && isTexts(addresses) && (master === null || standsBy);
+  const { vhid, since, addresses, master } = group;
+  if (typeof vhid !== "number" || !isTextOrNone(since) || !isTexts(addresses)) return false;
+  if (master === null) return true;
+  return isObject(master) && hasTexts(master, ["address"]) && typeof master["heardSecondsAgo"] === "number";
 }
 
 function isObject(value: unknown): value is { readonly [key: string]: unknown } {
   return typeof value === "object" && value !== null;
+}
+
+/** The levels below it are few. */
+function isShallow(value: unknown, levels = MOST_LEVELS): boolean {
+  return (
+    !isObject(value) || (levels > 0 && Object.values(value).every((each) => isShallow(each, levels - 1)))
+  );
+}
+
+function isTextOrNone(value: unknown): boolean {
+  return typeof (value ?? "") === "string";
 }
 
 function hasTexts(value: { readonly [key: string]: unknown }, keys: readonly string[]): boolean {

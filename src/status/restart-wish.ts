@@ -14,9 +14,9 @@ export function readRestart(body: string): Wish {
   return typeof keys === "string" ? keys : restart;
 }
 
-async function restart({ restart, updates }: Board): Promise<Answer> {
-  if (!restart) return jsonError(404, NOT_OURS);
+async function restart({ startAgain, updates }: Board): Promise<Answer> {
+  if (!startAgain) return jsonError(404, NOT_OURS);
   if (updates && isGoingOn(updates.snapshot())) return jsonError(409, "an update is going on");
-  const problem = await restart();
+  const problem = await startAgain();
   return problem === undefined ? json(jsonLine({ restart: { state: "begun" } })) : jsonError(500, problem);
 }

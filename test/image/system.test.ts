@@ -215,7 +215,6 @@ describe("a board that is asked for everything", { timeout: 900_000 }, () => {
   });
 
   test("asked over HTTP, by whoever has the token: another one serves, then it starts again", async () => {
-    await peer.enters("backup", WAIT_MS);
     const url = `http://${OUTSIDE.address}:${PAGE}/restart`;
     const restart = (token: string) => {
       const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
@@ -232,7 +231,6 @@ describe("a board that is asked for everything", { timeout: 900_000 }, () => {
   });
 
   test("five seconds at its button: another one serves, then the power goes", async () => {
-    await peer.enters("backup", WAIT_MS);
     const pressedAt = now();
     await board.press(HOLD_MS);
     await board.until(() => board.hasPower, { holds: (has) => !has, what: "the power to go" });

@@ -84,4 +84,31 @@ describe("a board's own system", { timeout: 120_000 }, () => {
     for (let now = ""; now !== before; now = await ways())
       assert.ok(performance.now() < deadlineAt, `found ${now}, wanted ${before}`);
   });
+
+  test("one that comes late is told as missing until it does, and no longer", async (t) => {
+    const path = join(folder, "late.toml");
+    const names = ["eth0", "eth1"].map((name) => `[[network.interface]]\nname = "${name}"\n`);
+    writeFileSync(path, [...names, '[status]\nlisten = "127.0.0.1:8080"\n'].join(""));
+    await using late = await Namespace.open("late");
+    await late.run([process.execPath, MAIN, "setup", "--config", path]);
+    const command = `echo $$ >/run/daemon.pid; exec "$@" run --tolerant --config ${path}`;
+    const daemon = late.spawn(["sh", "-c", command, "sh", process.execPath, MAIN]);
+    t.after(() => daemon.stop());
+    await daemon.waitForLine(/^carpio \S+ as /, WAIT_MS);
+    const ask = [process.execPath, MAIN, "status", "--json", "--config", path];
+    const isMissed = async (name: string) => {
+      const { faults } = JSON.parse(await late.run(ask)) as { readonly faults: readonly string[] };
+      return faults.some((fault) => fault.includes(`found no ${name} on this board`));
+    };
+    assert.deepEqual([await isMissed("eth0"), await isMissed("eth1")], [true, true]);
+    const porter = late.spawn(["busybox", "sh", PORTER]);
+    t.after(() => porter.stop());
+    for (const name of ["eth0", "eth1"]) {
+      await late.ip(`link add ${name} type veth`);
+      await porter.waitForLine(new RegExp(`^${name} is there`), WAIT_MS);
+      for (const until = performance.now() + WAIT_MS; await isMissed(name); )
+        assert.ok(performance.now() < until, `${name} is still missed`);
+      assert.equal(await isMissed("eth1"), name === "eth0");
+    }
+  });
 });

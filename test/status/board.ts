@@ -43,7 +43,7 @@ export function fakeBoard(take: () => Snapshot = () => snapshotOf()): FakeBoard 
     token: () => TOKEN,
     names: () => ["left", "left.example.org"],
     updates: undefined,
-    restart: undefined,
+    startAgain: undefined,
     readLog: undefined,
   };
 }

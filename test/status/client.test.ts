@@ -57,10 +57,17 @@ const malformed: readonly object[] = [
   { ...snapshot, carp: [{ ...group, master: { address: "192.0.2.2" } }] },
   { ...snapshot, carp: [{ ...group, master: undefined }] },
   { ...snapshot, maintenance: undefined },
+  { ...snapshot, carp: [{ ...group, master: { heardSecondsAgo: 1 } }] },
+  { ...snapshot, carp: [{ ...group, since: {} }] },
   { ...snapshot, maintenance: { on: true } },
+  { ...snapshot, maintenance: { ...snapshot.maintenance, until: {} } },
+  { ...snapshot, maintenance: { on: true, handover: { state: "handed-over", to: {}, tookMs: 1 } } },
+  { ...snapshot, maintenance: { on: true, handover: { state: "handed-over", to: null, tookMs: "1" } } },
+  { ...snapshot, events: [{ at: { toString: 1 } }] },
   { ...snapshot, demotion: null },
   { ...snapshot, faults: "none" },
   { ...snapshot, role: 1 },
+  { ...snapshot, more: JSON.parse("[".repeat(16) + "]".repeat(16)) },
 ];
 for (const body of malformed) {
   test(`a board that answers ${JSON.stringify(body).slice(0, 400)}`, async (t) => {

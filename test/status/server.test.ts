@@ -121,28 +121,29 @@ for (const { to, body, status, says, error, asks } of posts) {
 }
 
 const going = { bytes: 1, ofBytes: null } as const;
+const BEGUN = { restart: { state: "begun" } };
 // biome-ignore format: one restart a line
-const restarts: { update: UpdateSnapshot; problem?: string; status: number; says: object; asked: number }[] = [
-  { update: { state: "none" }, status: 200, says: { restart: { state: "begun" } }, asked: 1 },
-  { update: { state: "failed", error: "no room" }, status: 200, says: { restart: { state: "begun" } }, asked: 1 },
-  { update: { state: "none" }, problem: "reboot: it hangs", status: 500, says: { error: "reboot: it hangs" }, asked: 1 },
-  { update: { state: "writing", ...going }, status: 409, says: { error: "an update is going on" }, asked: 0 },
-  { update: { state: "reading back", ...going }, status: 409, says: { error: "an update is going on" }, asked: 0 },
+const restarts: { why: string; update: UpdateSnapshot; problem?: string; status: number; says: object; begins: boolean }[] = [
+  { why: "whenever somebody wants it", update: { state: "none" }, status: 200, says: BEGUN, begins: true },
+  { why: "after an update that failed", update: { state: "failed", error: "no room" }, status: 200, says: BEGUN, begins: true },
+  { why: "where the system refuses", update: { state: "none" }, problem: "reboot: not permitted", status: 500, says: { error: "reboot: not permitted" }, begins: true },
+  { why: "in the middle of an update", update: { state: "writing", ...going }, status: 409, says: { error: "an update is going on" }, begins: false },
+  { why: "before an update has been read back", update: { state: "reading back", ...going }, status: 409, says: { error: "an update is going on" }, begins: false },
 ];
-for (const { update, problem, status, says, asked } of restarts) {
-  test(`POST /restart, an update being ${update.state}: ${JSON.stringify(says)}`, async () => {
-    let restarted = 0;
-    const restart = async () => {
-      restarted++;
+for (const { why, update, problem, status, says, begins } of restarts) {
+  test(`POST /restart ${why} is answered with ${status}`, async () => {
+    let hasBegun = false;
+    const startAgain = async () => {
+      hasBegun = true;
       return problem;
     };
     const updates = { mostBytes: 0, snapshot: () => update, take: assert.fail };
     const address = { host: "127.0.0.1", port: 0 };
-    const its = await openStatusServer(address, { ...fakeBoard(), updates, restart });
+    const its = await openStatusServer(address, { ...fakeBoard(), updates, startAgain });
     try {
       const answer = await ask("POST", "/restart", asJson, "", its.port);
       assert.deepEqual([answer.status, JSON.parse(answer.body)], [status, says]);
-      assert.equal(restarted, asked);
+      assert.equal(hasBegun, begins);
     } finally {
       its.close();
     }
