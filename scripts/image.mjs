@@ -85,6 +85,8 @@ function makeImage(board, key) {
     const slot = { folder: join(work, "slot"), file: join(card, "slot-a.sqf"), version };
     const programs = makeSlot({ ...slot, seconds, key }, say);
     copyFileSync(slot.file, join(work, update));
+    // The same twice: a new card as well has something to fall back to.
+    copyFileSync(slot.file, join(card, "slot-b.sqf"));
     const loader = layBoardFiles(board, { card, work, kernel, layout });
     copyFileSync(join(root, "board/common/carpio.toml"), join(card, "carpio.toml"));
     copyFileSync(join(root, "board/common/card-readme.txt"), join(card, "README.txt"));

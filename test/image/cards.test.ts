@@ -15,9 +15,7 @@ import { FAULT, ROLE } from "../emulated/lamps.js";
 import { Appliance } from "./appliance.js";
 import { copyCard, fillUp, imageOf, putText, removeFile, takeFile } from "./card.js";
 import { middleSector } from "./fat.js";
-import { putRecord } from "./records.js";
 import { offer } from "./sender.js";
-import { addSlot } from "./slot.js";
 
 type Face = Snapshot["panel"]["face"];
 
@@ -104,12 +102,8 @@ const cases: readonly Case[] = [
     name: ownName,
   },
   {
-    why: "whose slot a cannot be read, while slot b is good",
-    prepare: (card) => {
-      write("carpio.toml", MINE)(card);
-      addSlot(card, () => {});
-      putRecord(card, { next: "a", tries: 0, a: "good", b: "good" });
-    },
+    why: "that is new, and whose slot a cannot be read",
+    prepare: write("carpio.toml", MINE),
     unreadable: "slot-a.sqf",
     face: "fault",
     tells: [/slot a: found another sha256 than it says/],
@@ -154,12 +148,13 @@ describe("a card", { timeout: 1_800_000 }, () => {
     });
   }
 
-  test("that is full: the board serves, says that an update has no room, and serves on", async () => {
+  test("that is full, and without its other slot: the board serves, says that an update has no room, and serves on", async () => {
     const card = newCard();
     const payload = readFileSync(takeFile(card, "slot-a.sqf", directory));
     putText(card, "token", `${TOKEN}\n`);
     const open = ["[status]", 'token_file = "token"', "[update]", "unsigned = true", ""];
     write("carpio.toml", [...MINE, ...open])(card);
+    removeFile(card, "slot-b.sqf");
     fillUp(card);
     await using board = await Appliance.powerOn({ kind: "virt", card });
     const { events, faults } = await untilStatus(board, "a master", ({ role }) => role === "master");

@@ -18,7 +18,16 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { group, untilStatus } from "../emulated/board.js";
 import { Appliance } from "./appliance.js";
-import { copyCard, imageOf, listFiles, putText, readText, showNotices, takeFile } from "./card.js";
+import {
+  copyCard,
+  imageOf,
+  listFiles,
+  putText,
+  readText,
+  removeFile,
+  showNotices,
+  takeFile,
+} from "./card.js";
 import { findAlong } from "./cut.js";
 import { breakChain } from "./fat.js";
 import { askBase, PLACES, RECORDS_END, readRecordsPart } from "./records.js";
@@ -67,6 +76,8 @@ describe("a board that is interrupted", { timeout: 1_800_000 }, () => {
     cards = [fileOf("first.img"), fileOf("second.img")];
     logs = [fileOf("first.log"), fileOf("second.log")];
     copyCard(imageOf("virt"), cards[0]);
+    // A file that has to grow is worth more cuts than one that is written over.
+    removeFile(cards[0], "slot-b.sqf");
     putText(cards[0], "carpio.toml", CONFIG);
     putText(cards[0], "token", `${TOKEN}\n`);
     showNotices(cards[0]);
