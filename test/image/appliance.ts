@@ -25,12 +25,16 @@ export interface ApplianceOptions {
   readonly writeLog?: string;
   /** Sectors of the card of a `virt`, counted from its beginning, that nobody can read any more. */
   readonly unreadable?: readonly number[];
+  /** How fast the card of a `virt` is read, and no faster. */
+  readonly bytesPerSecond?: number;
   /** For eth1 of a `virt` board. */
   readonly secondCable?: Cable;
 }
 
 /** The number of one without neighbours; QEMU's own network has its router at .2. */
 export const ALONE = 15;
+/** In QEMU's words for a throttle. */
+const UNHINDERED = 0;
 /** What the boot loader of a Raspberry Pi 3B takes. */
 const PI_TREE = "bcm2837-rpi-3-b.dtb";
 /** Half a gigabyte is what the smallest of the boards has. */
@@ -93,6 +97,7 @@ export function machineOf(options: MachineOptions): readonly string[] {
   return kind === "virt"
     ? [
         ...[...VIRT_MACHINE, ...started, "-append", line, "-serial", "stdio"],
+        ...["-object", `throttle-group,id=pace,x-bps-read=${options.bytesPerSecond ?? UNHINDERED}`],
         ...["-blockdev", JSON.stringify(driveOf(options)), "-device", VIRTIO_CARD],
         ...["-device", "i6300esb", "-action", "watchdog=reset"],
         ...[...netdev, "-device", `virtio-net-pci,${network},romfile=`],
@@ -106,9 +111,11 @@ export function machineOf(options: MachineOptions): readonly string[] {
       ];
 }
 
-function driveOf({ card, writeLog, unreadable = [] }: ApplianceOptions) {
+function driveOf({ card, writeLog, unreadable = [], bytesPerSecond }: ApplianceOptions) {
   const bad = unreadable.map((sector) => ({ event: "none", iotype: "read", sector }));
-  const image = { driver: "file", filename: card };
+  const whole = { driver: "file", filename: card };
+  const image =
+    bytesPerSecond === undefined ? whole : { driver: "throttle", "throttle-group": "pace", file: whole };
   const file = bad.length === 0 ? image : { driver: "blkdebug", image, "inject-error": bad };
   const named = { "node-name": "card", file };
   if (writeLog === undefined) return { driver: "raw", ...named };

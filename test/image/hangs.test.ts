@@ -29,6 +29,9 @@ interface Hang {
 }
 
 const AGAIN_MS = 600_000;
+/** A slot has 36 MB, and the base gives itself three minutes. */
+const SLOW = 100_000;
+const BEGUN = /carpio: the base begins/;
 /** The base's last words. */
 const STARTED = /carpio: slot ([ab]), version/;
 const AGAIN = /the board starts again/;
@@ -90,6 +93,21 @@ describe("a slot that hangs", { timeout: 1_200_000, concurrency: 4 }, () => {
     directory = mkdtempSync(join(tmpdir(), "carpio-hangs-"));
   });
   after(() => rmSync(directory, { recursive: true, force: true }));
+
+  test("a card that gives so little that a slot would take for ever: the watchdog starts the board again", async () => {
+    const card = cardWith(directory, "slow", () => {});
+    await using board = await Appliance.powerOn({ kind: "virt", card, bytesPerSecond: SLOW });
+    const begun = () => board.lines.filter((line) => BEGUN.test(line)).length;
+    await board.until(begun, {
+      holds: (starts) => starts === 2,
+      what: "a second start",
+      deadlineMs: AGAIN_MS,
+    });
+    assert.deepEqual(
+      board.lines.filter((line) => STARTED.test(line)),
+      [],
+    );
+  });
 
   for (const [index, { why, change, tries, says, fault }] of hangs.entries()) {
     test(`${why}: the board starts again, on the other one`, async () => {
