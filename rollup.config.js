@@ -125,10 +125,20 @@ function lazyModules() {
     load(id) {
       const name = lazy.find((each) => id === idOf(each));
       if (name === undefined) return null;
-      return generated(`let it;
+      return generated(`let it, refusal;
+const load = () => require("${name}");
+// One that refused is half there, and would say the second time what nobody understands.
+const loadOnce = () => {
+  if (refusal) throw refusal;
+  try {
+    return load();
+  } catch (error) {
+    throw (refusal = error);
+  }
+};
 module.exports = new Proxy({}, {
   // Whoever imports it asks this first, and it is no use of the module.
-  get: (_, key) => (key === "__esModule" ? undefined : (it ??= require("${name}"))[key]),
+  get: (_, key) => (key === "__esModule" ? undefined : (it ??= loadOnce())[key]),
 });`);
     },
   };

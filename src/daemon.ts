@@ -456,12 +456,22 @@ export async function startDaemon(
     });
   }
 
-  /** Ready: in the configuration that was asked for, and to be asked about it. */
+  /** Ready: in the configuration that was asked for, with its sockets, and to be asked about it. */
   function lineOfBeat(): string {
-    const why = faults.all.get("configuration") ?? faults.all.get("status");
+    const why = faults.all.get("configuration") ?? faults.all.get("status") ?? lackOfSockets();
     if (why !== undefined) return `alive ${why}`;
     const own = boardUrl(undefined, config);
     return typeof own === "string" ? "ready -" : `ready ${own.url}/status`;
+  }
+
+  /**
+   * Why a group cannot hear or speak, if so. A slot on trial is judged by it, so what another
+   * slot would do no better is no lack: a cable, an interface, an address, a peer.
+   */
+  function lackOfSockets(): string | undefined {
+    return [...groups]
+      .map((group) => interfaces.deafnessOf(group) ?? sender.mutenessIn(group.vhost.settings.families))
+      .find((said) => said !== undefined);
   }
 
   // ---- Start, reload, stop -------------------------------------------------

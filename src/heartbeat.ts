@@ -20,11 +20,16 @@ const LONGEST = 1_000;
 /** `say` answers with the line of the moment. Without the variable there is nobody to tell. */
 export function beat(say: () => string, fifo = process.env["CARPIO_HEARTBEAT"]): Heartbeat {
   if (!fifo) return { stop() {} };
-  const tell = () => tellOnce(fifo, `${say().slice(0, LONGEST)}\n`);
+  const tell = () => tellOnce(fifo, `${asOneLine(say()).slice(0, LONGEST)}\n`);
   const timer = setInterval(tell, EVERY_MS);
   timer.unref();
   tell();
   return { stop: () => clearInterval(timer) };
+}
+
+/** A reason of several lines, as a refused addon has, would be as many beats to whoever reads. */
+function asOneLine(text: string): string {
+  return text.replace(/\s*\n\s*/g, " ");
 }
 
 /** Nobody may be reading, or too slowly: that is not this program's trouble. */

@@ -22,6 +22,8 @@ export interface Interfaces {
   review(): void;
   /** From here on no news of its interface brings a group back. Resolves when nothing is under way. */
   retire(group: Group): Promise<void>;
+  /** Why a group cannot hear, if so, although its interface is there. */
+  deafnessOf(group: Group): string | undefined;
   /** The networks that an interface is in by itself, floating addresses aside. */
   prefixesOf(name: string): readonly Prefix[];
   /** `undefined` while there is no such interface. */
@@ -64,6 +66,11 @@ export function createInterfaces({ ip, groups, onPacket, tune }: InterfacesOptio
 
   const prefixesOf = (name: string) => ownPrefixes(parents.get(name)?.state, floating);
 
+  const deafnessOf = ({ config, vhost }: Group) => {
+    const parent = parents.get(config.interface);
+    return parent?.state && parent.deafTo(vhost.settings.families);
+  };
+
   const sourcesOn = (name: string): Sources => {
     const own = prefixesOf(name);
     const sources = ([4, 6] as const).map((family) => [family, sourceOf(own, family)] as const);
@@ -96,7 +103,7 @@ export function createInterfaces({ ip, groups, onPacket, tune }: InterfacesOptio
       place.prepared = false;
     }
     place.index = state?.index;
-    const deaf = parent?.deafTo(group.vhost.settings.families);
+    const deaf = deafnessOf(group);
     const absent = parent?.unknown ?? `there is no interface ${name}`;
     group.fault("interface", state ? deaf : absent);
     if (!state) return;
@@ -201,6 +208,7 @@ export function createInterfaces({ ip, groups, onPacket, tune }: InterfacesOptio
       place.retired = true;
       return place.todo;
     },
+    deafnessOf,
     prefixesOf,
     macOf: (name) => parents.get(name)?.state?.mac,
     get names() {

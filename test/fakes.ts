@@ -118,6 +118,7 @@ export function createFakeSender(): FakeSender {
       if (decoded.ok) said.push(`${decoded.advertisement.advbase}/${decoded.advertisement.advskew}`);
       return undefined;
     },
+    mutenessIn: () => undefined,
     close() {},
   };
 }

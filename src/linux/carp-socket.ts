@@ -47,6 +47,8 @@ export interface Receiver {
 export interface Sender {
   /** Sends a whole IP packet through a device at once, or says why not. */
   send(packet: Uint8Array, destination: Address, device: string): Promise<Error | undefined>;
+  /** Why nothing can be sent in one of these families, if so. Opens a socket that is still to be opened. */
+  mutenessIn(families: readonly Family[]): string | undefined;
   close(): void;
 }
 
@@ -153,6 +155,15 @@ export function openSender(): Sender {
         patience = setTimeout(() => setImmediate(giveUp), STALE_MS);
         socket.send(bytes, 0, bytes.length, formatAddress(destination), before, answer);
       });
+    },
+    mutenessIn(families) {
+      const said: string[] = [];
+      for (const family of families) {
+        const refuse = ({ message }: Error) =>
+          said.push(`cannot open a socket to send IPv${family}: ${message}`);
+        openOr(refuse, () => socketOf(family));
+      }
+      return said[0];
     },
     close() {
       for (const socket of sockets.values()) socket.close();

@@ -1,7 +1,8 @@
 /**
  * Slots that hang: nothing in them ends, and so nobody is told that anything is
- * wrong; and one whose daemon never lasts. Each was put beside one that is known to be
- * good, as by an update, and each time the board comes back serving on that one, by itself.
+ * wrong; one whose daemon never lasts, and one whose daemon hears nobody. Each was put
+ * beside one that is known to be good, as by an update, and each time the board comes
+ * back serving on that one, by itself.
  *
  * A minute and more of each is waiting, so they wait side by side.
  */
@@ -73,6 +74,13 @@ const hangs: readonly Hang[] = [
     fault: "unready",
   },
   {
+    why: "its addon for raw sockets is damaged, and its daemon runs without hearing anybody",
+    change: (folder) => rewrite(folder, damageRawAddon),
+    tries: 0,
+    says: /the other one is good \(cannot listen for IPv4 on \S+: .+\): the board starts again/,
+    fault: "unready",
+  },
+  {
     why: "nothing of it does anything, and the hardware's watchdog is all there is",
     change: (folder) => {
       const init = join(folder, "usr/sbin/init");
@@ -132,8 +140,18 @@ describe("a slot that hangs", { timeout: 1_200_000, concurrency: 4 }, () => {
 
 /** In the place of the daemon, and of no other command of carpio's. */
 function runInstead(folder: string, line: string): void {
-  const bundle = join(folder, "usr/bin/carpio");
-  const [first = "", ...rest] = readFileSync(bundle, "utf8").split("\n");
   const instead = `if (process.argv[2] === "run") { ${line} return; }`;
-  writeFileSync(bundle, [first, instead, ...rest].join("\n"));
+  rewrite(folder, (bundle) => bundle.replace("\n", () => `\n${instead}\n`));
+}
+
+/** It is there as packed text, which nobody can unpack any more. */
+function damageRawAddon(bundle: string): string {
+  const damaged = bundle.replace(/(name: "raw",.*unpack\(")/g, "$1AAAA");
+  assert.notEqual(damaged, bundle);
+  return damaged;
+}
+
+function rewrite(folder: string, change: (bundle: string) => string): void {
+  const bundle = join(folder, "usr/bin/carpio");
+  writeFileSync(bundle, change(readFileSync(bundle, "utf8")));
 }
