@@ -23,7 +23,7 @@ import { makeBase } from "./firmware/base.mjs";
 import { makeCard } from "./firmware/card.mjs";
 import { fetchInputs, root, run, updateLock } from "./firmware/inputs.mjs";
 import { unpackKernel } from "./firmware/kernel.mjs";
-import { describeForImager, listInputs } from "./firmware/papers.mjs";
+import { describeForImager, listInputs, readAddress } from "./firmware/papers.mjs";
 import { copyrightOf } from "./firmware/programs.mjs";
 import { makeSlot, readKey } from "./firmware/slot.mjs";
 import { moment, packFile, packKernel, settle } from "./firmware/tree.mjs";
@@ -42,7 +42,10 @@ try {
     console.error(`scripts/image: found ${found}, wanted ${boards.join(", ")} or --update-lock`);
     process.exitCode = 64;
   } else if (order === "lock") updateLock(say);
-  else makeImage(order.board, order.key && readKey(order.key));
+  else {
+    const { board, key, url } = order;
+    makeImage(board, key && readKey(key), url === undefined ? "" : readAddress(url));
+  }
 } catch (error) {
   console.error(`scripts/image: ${error.message}`);
   process.exitCode = 1;
@@ -50,18 +53,19 @@ try {
 
 /** `undefined`: nothing that is known. tree.mjs looks for --quick itself. */
 function readOrder(args) {
-  const known = { quick: { type: "boolean" }, key: { type: "string" }, "update-lock": { type: "boolean" } };
+  const [flag, text] = [{ type: "boolean" }, { type: "string" }];
+  const known = { quick: flag, key: text, url: text, "update-lock": flag };
   try {
     const { values, positionals } = parseArgs({ args, options: known, allowPositionals: true });
     const [board, ...others] = positionals;
     if (values["update-lock"]) return args.length === 1 ? "lock" : undefined;
-    return boards.includes(board) && others.length === 0 ? { board, key: values.key } : undefined;
+    return boards.includes(board) && others.length === 0 ? { ...values, board } : undefined;
   } catch {
     return undefined;
   }
 }
 
-function makeImage(board, key) {
+function makeImage(board, key, address) {
   // What we make is for everybody to read, whatever the caller's files are.
   process.umask(0o022);
   const { version, license } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
@@ -90,6 +94,7 @@ function makeImage(board, key) {
     const loader = layBoardFiles(board, { card, work, kernel, layout });
     copyFileSync(join(root, "board/common/carpio.toml"), join(card, "carpio.toml"));
     copyFileSync(join(root, "board/common/card-readme.txt"), join(card, "README.txt"));
+    copyFileSync(kernel.input.copyright, join(card, "LICENCE-linux.txt"));
     settle(card, seconds);
 
     say("the card: a partition, and what is on it");
@@ -97,10 +102,9 @@ function makeImage(board, key) {
     makeCard(card, join(work, image));
     say("packing the image: zstd");
     packFile(join(work, image));
-    const paper = { board, version, license, seconds, layout, work, image };
-    listInputs({ ...paper, inputs: [kernel.input, ...programs, ...loader] });
-    describeForImager(paper);
-    publish(board, work, image);
+    const paper = { board, version, license, seconds, layout, work, image, address };
+    const inventory = listInputs({ ...paper, inputs: [kernel.input, ...programs, ...loader] });
+    publish(board, work, [image, `${image}.zst`, update, ...inventory, ...describeForImager(paper)]);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
@@ -123,8 +127,7 @@ function layBoardFiles(board, { card, work, kernel, layout }) {
 }
 
 /** Into dist/, each file whole or not at all; the sums last. */
-function publish(board, work, image) {
-  const made = [image, `${image}.zst`, update, `carpio-${board}.spdx.json`, `carpio-${board}.imager.json`];
+function publish(board, work, made) {
   const sums = made.map((name) => `${digest(join(work, name))}  ${name}\n`).join("");
   writeFileSync(join(work, `carpio-${board}.sha256`), sums);
   for (const name of [...made, `carpio-${board}.sha256`]) {

@@ -25,7 +25,7 @@ const kernelPackage = "linux-image-arm64";
 
 /**
  * Programs, and the libraries that they are linked to; gcc-14-base has the
- * licence of two of these. dash, because busybox's
+ * licence of two of these, and base-files the texts that licences name. dash, because busybox's
  * shell prefers its own ip to iproute2's; util-linux for its setpriv alone.
  */
 const userland = [
@@ -36,7 +36,7 @@ const userland = [
   ...["libxtables12", "libnftables1", "libnftnl11", "libedit2", "libgmp10", "libjansson4"],
   ...["libbsd0", "libtinfo6", "libmd0", "libcrypt1", "libtomcrypt1", "libtommath1"],
   ...["libseccomp2", "libgnutls30t64", "libnettle8t64", "libhogweed6t64", "libp11-kit0", "libidn2-0"],
-  ...["libunistring5", "libtasn1-6", "libffi8", "libmdnsd1t64"],
+  ...["libunistring5", "libtasn1-6", "libffi8", "libmdnsd1t64", "base-files"],
 ];
 
 /** What a Raspberry Pi's own boot loader reads before any kernel. */

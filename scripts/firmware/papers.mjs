@@ -4,14 +4,22 @@
  */
 
 import { createHash } from "node:crypto";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { nodes } from "../addons.mjs";
+import { bundleFile, nodes } from "../addons.mjs";
 import { root } from "./inputs.mjs";
+import { declaredLicences } from "./licences.mjs";
 
-/** The packages of the card, each with where it is from, what it is known by and which licences it names. */
+/** The picture that stands beside the image's name in Raspberry Pi Imager. */
+const icon = "carpio.svg";
+
+/**
+ * The packages of the card, each with where it is from, what it is known by and
+ * which licences it names. Gives the names of the files that it leaves.
+ */
 export function listInputs({ board, version, license, seconds, work, inputs }) {
-  const debian = inputs.map(debianPackage).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const known = inputs.toSorted((a, b) => (a.name < b.name ? -1 : 1)).map(withLicences);
+  const debian = known.map(debianPackage);
   const packages = [
     {
       name: `carpio-${board}`,
@@ -36,6 +44,7 @@ export function listInputs({ board, version, license, seconds, work, inputs }) {
     documentNamespace: `urn:carpio:${board}:${createHash("sha256").update(JSON.stringify(packages)).digest("hex")}`,
     creationInfo: { created: timeOf(seconds), creators: ["Tool: carpio scripts/image"] },
     packages,
+    hasExtractedLicensingInfos: known.flatMap(({ licences }) => licences.references),
     relationships: [
       { spdxElementId: "SPDXRef-DOCUMENT", relationshipType: "DESCRIBES", relatedSpdxElement: whole.SPDXID },
       ...parts.map(({ SPDXID }) => ({
@@ -45,11 +54,14 @@ export function listInputs({ board, version, license, seconds, work, inputs }) {
       })),
     ],
   };
-  write(join(work, `carpio-${board}.spdx.json`), document);
+  return [write(work, `carpio-${board}.spdx.json`, document)];
 }
 
-function debianPackage({ name, version, source, archive, path, sha256, copyright }) {
-  const licences = licencesOf(copyright);
+function withLicences(input) {
+  return { ...input, licences: declaredLicences(input.name, readFileSync(input.copyright, "utf8")) };
+}
+
+function debianPackage({ name, version, source, archive, path, sha256, licences }) {
   return {
     name,
     SPDXID: `SPDXRef-deb-${name.replace(/[^A-Za-z0-9.-]/g, "-")}`,
@@ -60,8 +72,8 @@ function debianPackage({ name, version, source, archive, path, sha256, copyright
     filesAnalyzed: false,
     checksums: [{ algorithm: "SHA256", checksumValue: sha256 }],
     licenseConcluded: "NOASSERTION",
-    licenseDeclared: "NOASSERTION",
-    licenseComments: licences.length > 0 ? `its copyright file names ${licences.join(", ")}` : undefined,
+    licenseDeclared: licences.expression,
+    licenseComments: licences.comment,
     copyrightText: "NOASSERTION",
     externalRefs: [
       {
@@ -73,40 +85,35 @@ function debianPackage({ name, version, source, archive, path, sha256, copyright
   };
 }
 
-/** By the short names that Debian's copyright files have for licences. */
-function licencesOf(copyright) {
-  const names = [...readFileSync(copyright, "utf8").matchAll(/^License: *(\S.*)$/gm)];
-  return [...new Set(names.map(([, said]) => said.trim()))].toSorted();
-}
-
-/** Node, and what is in the bundle: what carpio's own package needs when it runs. */
+/** Node, and what is in the bundle. */
 function npmPackages() {
   const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")).packages;
-  const inside = Object.entries(lock)
-    .filter(([path, each]) => path !== "" && !each.dev)
-    .map(([path, { version, license, integrity }]) => ({
-      name: path.replace(/^.*node_modules\//, ""),
-      version,
-      license,
-      integrity: integrity?.replace(/^sha512-/, ""),
-    }));
+  const bundled = packagesIn(readFileSync(join(root, bundleFile("guest")), "utf8"));
+  const inside = bundled.map((each) => ({ ...each, integrity: lock[`node_modules/${each.name}`].integrity }));
   const { headers, sha512 } = nodes.at(-1);
   const [name, version] = headers.split("@");
-  const comment = "On the card without ICU's data for languages other than English.";
-  const all = [{ name, version, license: "MIT", integrity: sha512, comment }, ...inside];
+  const node = {
+    name,
+    version,
+    license: "MIT",
+    licenseComments:
+      "Node's own. The libraries in it have theirs in the same file, usr/share/doc/node/copyright.",
+    integrity: `sha512-${sha512}`,
+    comment: "On the card without ICU's data for languages other than English.",
+  };
+  const all = [node, ...inside];
   return all.map((each) => ({
     name: each.name,
     SPDXID: `SPDXRef-npm-${each.name.replace(/[^A-Za-z0-9.-]/g, "-")}`,
     versionInfo: each.version,
     downloadLocation: "NOASSERTION",
     filesAnalyzed: false,
-    checksums: [
-      { algorithm: "SHA512", checksumValue: Buffer.from(each.integrity ?? "", "base64").toString("hex") },
-    ],
+    checksums: [{ algorithm: "SHA512", checksumValue: hexOf(each.integrity) }],
     licenseConcluded: "NOASSERTION",
-    licenseDeclared: each.license ?? "NOASSERTION",
+    licenseDeclared: each.license,
+    licenseComments: each.licenseComments,
     copyrightText: "NOASSERTION",
-    ...(each.comment && { comment: each.comment }),
+    comment: each.comment,
     externalRefs: [
       {
         referenceCategory: "PACKAGE-MANAGER",
@@ -117,22 +124,51 @@ function npmPackages() {
   }));
 }
 
-/** An os_list for Imager's repository option. Whoever publishes the image puts the address before its name. */
-export function describeForImager({ board, seconds, layout, work, image }) {
+/** The packages of a bundle, as the licences at its end are headed: rollup.config.js writes one for each. */
+export function packagesIn(bundle) {
+  const headings = [...bundle.matchAll(/^-{72}\n\n(\S+) (\S+), (.+):$/gm)];
+  if (headings.length === 0) throw new Error("the bundle: found no package with its licence, wanted some");
+  return headings.map(([, name, version, license]) => ({ name, version, license }));
+}
+
+/** As package-lock.json has it. */
+function hexOf(integrity) {
+  return Buffer.from(integrity.replace(/^sha512-/, ""), "base64").toString("hex");
+}
+
+/** Where an image is published: what comes before the names of its files. */
+export function readAddress(text) {
+  const address = URL.canParse(text) ? new URL(text) : undefined;
+  if (!/^https?:$/.test(address?.protocol) || address.search !== "" || address.hash !== "")
+    throw new Error(`--url: found ${text}, wanted the http or https address of a folder`);
+  return text.endsWith("/") ? text : `${text}/`;
+}
+
+/**
+ * A repository of Imager's: the boards to choose from, without which it goes no
+ * further, and one image for them. Nothing where there are no such boards; and
+ * without an address bare names, for whoever puts one before them.
+ */
+export function describeForImager({ board, seconds, layout, work, image, address }) {
+  if (!layout.devices) return [];
+  copyFileSync(join(root, "board/common/icon.svg"), join(work, icon));
   const packed = `${image}.zst`;
   const entry = {
     name: layout.title,
     description: "Shares addresses by CARP, with lamps and a button. Edit carpio.toml on the card.",
-    url: packed,
+    icon: `${address}${icon}`,
+    url: `${address}${packed}`,
     release_date: timeOf(seconds).slice(0, 10),
     extract_size: statSync(join(work, image)).size,
     extract_sha256: digest(join(work, image)),
     image_download_size: statSync(join(work, packed)).size,
     image_download_sha256: digest(join(work, packed)),
-    devices: layout.devices ?? [],
+    devices: [...new Set(layout.devices.flatMap(({ tags }) => tags))],
     init_format: "none",
+    architecture: "armv8",
   };
-  write(join(work, `carpio-${board}.imager.json`), { os_list: [entry] });
+  const repository = { imager: { devices: layout.devices }, os_list: [entry] };
+  return [write(work, `carpio-${board}.imager.json`, repository), icon];
 }
 
 function timeOf(seconds) {
@@ -143,6 +179,7 @@ function digest(file) {
   return createHash("sha256").update(readFileSync(file)).digest("hex");
 }
 
-function write(file, content) {
-  writeFileSync(file, `${JSON.stringify(content, undefined, 2)}\n`);
+function write(work, name, content) {
+  writeFileSync(join(work, name), `${JSON.stringify(content, undefined, 2)}\n`);
+  return name;
 }

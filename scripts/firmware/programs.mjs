@@ -7,6 +7,7 @@ import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   copyFileSync,
+  cpSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -56,7 +57,9 @@ export function installPrograms(target, programs, say) {
     };
     const node = join(target, "usr/bin/node");
     mkdirSync(dirname(node), { recursive: true });
-    const program = readFileSync(fetchNodeProgram(say));
+    const fetched = fetchNodeProgram(say);
+    layCopyright(fetched.licence, "node", target);
+    const program = readFileSync(fetched.program);
     const dropped = dropLanguages(program);
     if (dropped < FEWEST_LANGUAGE_FILES)
       throw new Error(
@@ -74,6 +77,7 @@ export function installPrograms(target, programs, say) {
     }
     symlinkSync("dash", join(target, "usr/bin/sh"));
     for (const name of merged) symlinkSync(`usr/${name}`, join(target, name));
+    used.add(takeLicenceTexts(packages, target));
     for (const each of used) takeCopyright(each, packages, target);
     return [...used].map(({ folder: _, ...input }) => ({
       ...input,
@@ -84,15 +88,28 @@ export function installPrograms(target, programs, say) {
   }
 }
 
+/** GNU's and others that copyright files name and do not repeat; gives the package they are of. */
+function takeLicenceTexts(packages, target) {
+  const holder = packages.find(({ name }) => name === "base-files");
+  const texts = "usr/share/common-licenses";
+  // Some are links to the newest of a kind.
+  cpSync(join(holder.folder, texts), join(target, texts), { recursive: true, verbatimSymlinks: true });
+  return holder;
+}
+
 /** The licence travels with what it is about. Some packages have theirs in another one of the same source. */
 function takeCopyright({ name, folder }, packages, target) {
   const documents = join(folder, "usr/share/doc", name);
   const isElsewhere = lstatSync(documents).isSymbolicLink();
   const other = isElsewhere && packages.find((each) => each.name === readlinkSync(documents));
   const from = other ? join(other.folder, "usr/share/doc", other.name) : documents;
+  layCopyright(join(from, "copyright"), name, target);
+}
+
+function layCopyright(file, name, target) {
   const copy = copyrightOf(name, target);
   mkdirSync(dirname(copy), { recursive: true });
-  copyFileSync(join(from, "copyright"), copy);
+  copyFileSync(file, copy);
   chmodSync(copy, 0o644);
 }
 
@@ -107,15 +124,18 @@ export function neededBy(file) {
   return [...said.matchAll(/\(NEEDED\).*\[(.+)\]/g)].map(([, name]) => name);
 }
 
-/** Node without its symbols, of the package that addons.mjs takes the newest line's headers from. */
+/** Where Node without its symbols lies, and its licence: of the package that addons.mjs takes the newest line's headers from. */
 function fetchNodeProgram(say) {
   const node = nodes.at(-1);
-  const kept = join(root, "build/inputs", node.headers.replace("@", "-"));
-  if (existsSync(kept)) return kept;
+  const program = join(root, "build/inputs", node.headers.replace("@", "-"));
+  const licence = `${program}.licence`;
+  if (existsSync(program) && existsSync(licence)) return { program, licence };
   say(`fetching ${node.headers}`);
-  const fetched = join(fetchNode(node, ["include", "bin/node", "LICENSE"]), "bin/node");
-  execFileSync("aarch64-linux-gnu-strip", ["-s", "-o", `${kept}.${process.pid}`, fetched]);
-  renameSync(`${kept}.${process.pid}`, kept);
-  rmSync(fetched);
-  return kept;
+  const fetched = fetchNode(node, ["include", "bin/node", "LICENSE"]);
+  copyFileSync(join(fetched, "LICENSE"), licence);
+  const symbols = join(fetched, "bin/node");
+  execFileSync("aarch64-linux-gnu-strip", ["-s", "-o", `${program}.${process.pid}`, symbols]);
+  renameSync(`${program}.${process.pid}`, program);
+  rmSync(symbols);
+  return { program, licence };
 }
