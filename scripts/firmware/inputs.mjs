@@ -1,7 +1,7 @@
 /**
  * What a board's system is made of, and where it comes from: Debian's packages
  * for arm64, each pinned by version and sha256 in board/inputs.json. Node, the
- * other input, is pinned in scripts/addons.mjs.
+ * other input, is pinned in scripts/addons.mjs and fetched by node.mjs.
  *
  * A package comes through this computer's own package sources, whichever mirror
  * that is, and is kept in build/inputs. None is installed. What the lock file
@@ -16,8 +16,10 @@ import { fileURLToPath } from "node:url";
 
 export const root = resolve(fileURLToPath(import.meta.url), "../../..");
 export const lockFile = "board/inputs.json";
-const store = join(root, "build/inputs");
+export const store = join(root, "build/inputs");
 const suite = "trixie";
+/** Debian has apt's downloader here, where no PATH looks. */
+const aptPrograms = "/usr/lib/apt";
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /** What depends on the newest kernel of the suite. */
@@ -67,26 +69,30 @@ function fetchPackage({ name, version, archive, path, sha256, file }) {
   const options = ["-o", "Acquire::Retries=3", "-o", "APT::Sandbox::User=root"];
   const parameters = [...options, "download-file", uri, unfinished, `SHA256:${sha256}`];
   try {
-    execFileSync("/usr/lib/apt/apt-helper", parameters, {
+    run("apt-helper", parameters, {
       stdio: ["ignore", "pipe", "pipe"],
-      encoding: "utf8",
+      env: { PATH: `${process.env.PATH}:${aptPrograms}` },
     });
     renameSync(unfinished, file);
   } catch (error) {
-    const said = `${error.stdout ?? ""}${error.stderr ?? ""}`;
-    throw new Error(`${name} ${version}: ${whatIsWrong(said)} (${lockFile} wants ${path})`, { cause: error });
+    const wrong = whatIsWrong(error, sha256);
+    throw new Error(`${name} ${version}: ${wrong} (${lockFile} wants ${path})`, { cause: error });
   } finally {
     rmSync(unfinished, { force: true });
   }
 }
 
-function whatIsWrong(said) {
+/** Of what apt says, in English: its last line is only that it failed. */
+function whatIsWrong({ stdout, stderr, message }, sha256) {
+  const said = `${stdout ?? ""}${stderr ?? ""}`;
   const renew = "scripts/image --update-lock takes what is there now";
   if (/\b404\b|File not found/.test(said))
     return `found it no more at the mirror, wanted it as pinned: ${renew}`;
-  if (/Hash Sum mismatch|unexpected size/i.test(said))
-    return `found another sha256 at the mirror, wanted the pinned one: ${renew}`;
-  return `could not be downloaded: ${said.trim().split("\n").at(-1) ?? ""}`;
+  if (/Hash Sum mismatch|unexpected size/i.test(said)) {
+    const found = /received file:\s+- SHA256:(\S+)/.exec(said)?.[1] ?? "of another file";
+    return `found sha256 ${found} at the mirror, wanted ${sha256}: ${renew}`;
+  }
+  return `could not be downloaded: ${/^E: Failed to fetch \S+ {2}(.+)$/m.exec(said)?.[1] ?? message}`;
 }
 
 /** Where this computer gets Debian's packages from: the address of each archive. */
@@ -110,16 +116,18 @@ export function updateLock(say) {
   mkdirSync(store, { recursive: true });
   const apt = mkdtempSync(join(store, "apt-"));
   try {
-    const flags = privateApt(apt);
+    const known = archives();
+    const flags = privateApt(apt, known);
     say("reading the package lists of Debian's arm64");
-    run("apt-get", ["-qq", ...flags, "update"]);
+    const unread = "the package lists could not be read, apt says why";
+    ask("apt-get", ["-qq", ...flags, "update"], `${unread}; ${lockFile} stays as it was`);
     const depends = run("apt-cache", [...flags, "depends", kernelPackage]);
     const kernel = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
     if (kernel === undefined) throw new Error(`found no kernel that ${kernelPackage} depends on`);
 
     const uses = { kernel: [kernel], userland, firmware };
     const packages = Object.entries(uses).flatMap(([use, names]) =>
-      names.toSorted().map((name) => ({ use, ...locate(name, flags) })),
+      names.toSorted().map((name) => ({ use, ...locate(name, flags, known) })),
     );
     const before = existsSync(join(root, lockFile)) ? readLock().packages : [];
     for (const { name, version } of packages) {
@@ -134,7 +142,7 @@ export function updateLock(say) {
 }
 
 /** A private apt, for another architecture and another release than this computer's. */
-function privateApt(folder) {
+function privateApt(folder, known) {
   for (const part of ["etc/apt/apt.conf.d", "etc/apt/preferences.d", "var/lib/dpkg"]) {
     mkdirSync(join(folder, part), { recursive: true });
   }
@@ -142,7 +150,7 @@ function privateApt(folder) {
   mkdirSync(join(folder, "var/cache/apt/archives/partial"), { recursive: true });
   writeFileSync(join(folder, "var/lib/dpkg/status"), "");
   const suites = { debian: suite, "debian-security": `${suite}-security` };
-  const lines = [...archives()].map(
+  const lines = [...known].map(
     ([archive, uri]) =>
       `deb [arch=arm64 signed-by=${keyring}] ${uri} ${suites[archive]} main non-free-firmware\n`,
   );
@@ -155,22 +163,32 @@ function privateApt(folder) {
 }
 
 /** Which version there is of a package now, and where. */
-function locate(name, flags) {
-  const said = run("apt-get", [...flags, "--print-uris", "download", name]);
+function locate(name, flags, known) {
+  const none = `${name}: found no such package in ${suite}, wanted one: scripts/firmware/inputs.mjs names them`;
+  const said = ask("apt-get", [...flags, "--print-uris", "download", name], none);
   const [, quoted = "", size] = /^'([^']+)' \S+ (\d+) /m.exec(said) ?? [];
   const uri = decodeURIComponent(quoted);
   const shown = run("apt-cache", [...flags, "show", name]);
   const paragraph = shown.split("\n\n").find((each) => each.includes(`/${basename(uri)}\n`)) ?? "";
   const field = (key) => new RegExp(`^${key}: (.+)$`, "m").exec(paragraph)?.[1];
   const path = field("Filename");
-  const [archive] = [...archives()].find(([, address]) => uri === `${address}${path}`) ?? [];
+  const [archive] = [...known].find(([, address]) => uri === `${address}${path}`) ?? [];
   const sha256 = field("SHA256");
   if (!archive || !sha256) throw new Error(`${name}: found no sha256 and path of it in ${suite}`);
   const source = field("Source")?.split(" ")[0] ?? name;
   return { name, version: field("Version"), source, archive, path, size: Number(size), sha256 };
 }
 
-function digestOf(file) {
+/** Runs a tool that explains itself, but not what it was for. */
+function ask(tool, parameters, failed) {
+  try {
+    return run(tool, parameters);
+  } catch (error) {
+    throw new Error(failed, { cause: error });
+  }
+}
+
+export function digestOf(file) {
   return existsSync(file) ? createHash("sha256").update(readFileSync(file)).digest("hex") : undefined;
 }
 

@@ -3,7 +3,6 @@
  * that is asked for, the libraries it is linked to, and Node. Packages are
  * unpacked and looked through; none of their scripts runs.
  */
-import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   copyFileSync,
@@ -14,15 +13,14 @@ import {
   mkdtempSync,
   readFileSync,
   readlinkSync,
-  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { fetchNode, nodes } from "../addons.mjs";
 import { fetchInputs, root, run } from "./inputs.mjs";
 import { dropLanguages } from "./languages.mjs";
+import { fetchNodeProgram } from "./node.mjs";
 
 /** There are some 4,200 of them; a Node that has them under other names has none that we know. */
 const FEWEST_LANGUAGE_FILES = 3000;
@@ -122,20 +120,4 @@ export function copyrightOf(name, folder) {
 export function neededBy(file) {
   const said = run("aarch64-linux-gnu-readelf", ["-d", file]);
   return [...said.matchAll(/\(NEEDED\).*\[(.+)\]/g)].map(([, name]) => name);
-}
-
-/** Where Node without its symbols lies, and its licence: of the package that addons.mjs takes the newest line's headers from. */
-function fetchNodeProgram(say) {
-  const node = nodes.at(-1);
-  const program = join(root, "build/inputs", node.headers.replace("@", "-"));
-  const licence = `${program}.licence`;
-  if (existsSync(program) && existsSync(licence)) return { program, licence };
-  say(`fetching ${node.headers}`);
-  const fetched = fetchNode(node, ["include", "bin/node", "LICENSE"]);
-  copyFileSync(join(fetched, "LICENSE"), licence);
-  const symbols = join(fetched, "bin/node");
-  execFileSync("aarch64-linux-gnu-strip", ["-s", "-o", `${program}.${process.pid}`, symbols]);
-  renameSync(`${program}.${process.pid}`, program);
-  rmSync(symbols);
-  return { program, licence };
 }
