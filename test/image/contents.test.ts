@@ -1,10 +1,13 @@
-/** What an image may not contain, and that nothing of where and how it was made is in it. */
+/**
+ * What an image may not contain, how large it may be, and that nothing of where
+ * and how it was made is in it or in what is published beside it.
+ */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { homedir, hostname, tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import { imageOf, type Kind, listFiles, readText, takeFile } from "./card.js";
 
@@ -17,6 +20,8 @@ const AHEAD_BLOCK = 64 << 10;
 /** They test themselves when they begin, with keys that everybody has. */
 const SELF_TESTED = /\/libgnutls\.so\.\d+$/;
 const SECRET_NAMES = /(^|\/)(id_[a-z0-9]+|.*\.(pem|key|p12)|shadow|authorized_keys|\.npmrc|\.netrc|token)$/;
+/** What somebody downloads. */
+const MOST_PACKED_BYTES = 64_000_000;
 /** A builder who is far away, in a folder with another name. */
 const ELSEWHERE = { TZ: "Pacific/Kiritimati", LC_ALL: "C", UMASK: "077" } as const;
 
@@ -28,6 +33,21 @@ for (const kind of KINDS) {
         lines.filter((line) => line !== "" && !line.startsWith("#")),
         [],
       );
+    });
+
+    test("packed, it is small enough to download", () => {
+      const { size } = statSync(`${imageOf(kind)}.zst`);
+      assert.ok(size <= MOST_PACKED_BYTES, `${size} bytes`);
+    });
+
+    test("its sums are those of everything that was made with it", () => {
+      const folder = dirname(imageOf(kind));
+      const files = madeWith(kind).filter((name) => !name.endsWith(".sha256"));
+      const sums = files.map((name) => `${digest(join(folder, name))}  ${name}`);
+      const listed = readFileSync(join(folder, `carpio-${kind}.sha256`), "utf8")
+        .trimEnd()
+        .split("\n");
+      assert.deepEqual(listed.toSorted(), sums.toSorted());
     });
 
     test("it has no key, no password, and no path or name of the computer that made it", () => {
@@ -77,7 +97,7 @@ for (const kind of KINDS) {
   });
 }
 
-test("made again in another folder, with another umask and time zone, it has the same bytes", {
+test("made again in another folder, with another umask and time zone, all of it has the same bytes", {
   timeout: 1_200_000,
 }, () => {
   const elsewhere = mkdtempSync(join(tmpdir(), "another folder "));
@@ -93,11 +113,19 @@ test("made again in another folder, with another umask and time zone, it has the
       env: { ...process.env, ...ELSEWHERE, SOURCE_DATE_EPOCH },
       stdio: ["ignore", "ignore", "inherit"],
     });
-    assert.equal(digest(join(elsewhere, "dist/carpio-virt.img")), digest(imageOf("virt")));
+    const digests = (folder: string) =>
+      madeWith("virt").map((name) => `${digest(join(folder, name))}  ${name}`);
+    assert.deepEqual(digests(join(elsewhere, "dist")), digests(dirname(imageOf("virt"))));
   } finally {
     rmSync(elsewhere, { recursive: true, force: true });
   }
 });
+
+/** What scripts/image leaves in dist/. */
+function madeWith(kind: Kind): readonly string[] {
+  const own = [".img", ".img.zst", ".spdx.json", ".imager.json", ".sha256"];
+  return [...own.map((ending) => `carpio-${kind}${ending}`), "carpio-update.sqf", "carpio.svg"];
+}
 
 /** Everything that is on the card, and in its archives; gives all files. */
 function unpack(kind: Kind, directory: string): readonly string[] {
