@@ -123,8 +123,9 @@ test("made again in another folder, with another umask and time zone, all of it 
 
 /** What scripts/image leaves in dist/. */
 function madeWith(kind: Kind): readonly string[] {
-  const own = [".img", ".img.zst", ".spdx.json", ".imager.json", ".sha256"];
-  return [...own.map((ending) => `carpio-${kind}${ending}`), "carpio-update.sqf", "carpio.svg"];
+  const own = [".img", ".img.zst", ".spdx.json", ".sha256"].map((ending) => `carpio-${kind}${ending}`);
+  const forImager = kind === "raspberrypi" ? [`carpio-${kind}.imager.json`, "carpio.svg"] : [];
+  return [...own, ...forImager, "carpio-update.sqf"];
 }
 
 /** Everything that is on the card, and in its archives; gives all files. */
