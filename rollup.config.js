@@ -127,7 +127,7 @@ function lazyModules() {
       if (name === undefined) return null;
       return generated(`let it, refusal;
 const load = () => require("${name}");
-// One that refused is half there, and would say the second time what nobody understands.
+// One that refused is half there, and would say the second time what nobody understands: it stays refused.
 const loadOnce = () => {
   if (refusal) throw refusal;
   try {

@@ -3,7 +3,6 @@
  * which says how to call it.
  */
 
-import { createHash } from "node:crypto";
 import {
   copyFileSync,
   existsSync,
@@ -21,7 +20,7 @@ import { parseArgs } from "node:util";
 import { parse } from "smol-toml";
 import { makeBase } from "./firmware/base.mjs";
 import { makeCard } from "./firmware/card.mjs";
-import { fetchInputs, root, run, updateLock } from "./firmware/inputs.mjs";
+import { digestOf, fetchInputs, root, run, updateLock } from "./firmware/inputs.mjs";
 import { unpackKernel } from "./firmware/kernel.mjs";
 import { lookForNewerNode } from "./firmware/node.mjs";
 import { describeForImager, listInputs, readAddress } from "./firmware/papers.mjs";
@@ -73,6 +72,8 @@ function makeImage(board, key, address) {
   process.umask(0o022);
   const { version, license } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   const layout = parse(readFileSync(join(root, "board", board, "image.toml"), "utf8"));
+  if (address !== "" && !layout.devices)
+    throw new Error(`--url: found it with ${board}, wanted a board that Raspberry Pi Imager knows`);
   const seconds = moment();
   mkdirSync(join(root, "dist"), { recursive: true });
   const work = mkdtempSync(join(root, "build/image-"));
@@ -131,7 +132,7 @@ function layBoardFiles(board, { card, work, kernel, layout }) {
 
 /** Into dist/, each file whole or not at all; the sums last. */
 function publish(board, work, made) {
-  const sums = made.map((name) => `${digest(join(work, name))}  ${name}\n`).join("");
+  const sums = made.map((name) => `${digestOf(join(work, name))}  ${name}\n`).join("");
   writeFileSync(join(work, `carpio-${board}.sha256`), sums);
   for (const name of [...made, `carpio-${board}.sha256`]) {
     renameSync(join(work, name), join(root, "dist", name));
@@ -139,10 +140,6 @@ function publish(board, work, made) {
     if (megabytes >= 1) say(`dist/${name}: ${megabytes.toFixed(1)} MB`);
   }
   say(`dist/carpio-${board}.sha256 and what describes it: done`);
-}
-
-function digest(file) {
-  return createHash("sha256").update(readFileSync(file)).digest("hex");
 }
 
 function say(line) {

@@ -34,8 +34,13 @@ export function fetchNodeProgram(say) {
   const fetched = fetchNode(node, ["include", "bin/node", "LICENSE"]);
   copyFileSync(join(fetched, "LICENSE"), licence);
   const symbols = join(fetched, "bin/node");
-  execFileSync(stripper, ["-s", "-o", `${program}.${process.pid}`, symbols]);
-  renameSync(`${program}.${process.pid}`, program);
+  const unfinished = `${program}.${process.pid}`;
+  try {
+    execFileSync(stripper, ["-s", "-o", unfinished, symbols]);
+    renameSync(unfinished, program);
+  } finally {
+    rmSync(unfinished, { force: true });
+  }
   writeFileSync(record, made());
   rmSync(symbols);
   return { program, licence };

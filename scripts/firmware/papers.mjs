@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { copyFileSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bundleFile, nodes } from "../addons.mjs";
-import { root } from "./inputs.mjs";
+import { digestOf, root } from "./inputs.mjs";
 import { declaredLicences } from "./licences.mjs";
 
 /** The picture that stands beside the image's name in Raspberry Pi Imager. */
@@ -160,9 +160,9 @@ export function describeForImager({ board, seconds, layout, work, image, address
     url: `${address}${packed}`,
     release_date: timeOf(seconds).slice(0, 10),
     extract_size: statSync(join(work, image)).size,
-    extract_sha256: digest(join(work, image)),
+    extract_sha256: digestOf(join(work, image)),
     image_download_size: statSync(join(work, packed)).size,
-    image_download_sha256: digest(join(work, packed)),
+    image_download_sha256: digestOf(join(work, packed)),
     devices: [...new Set(layout.devices.flatMap(({ tags }) => tags))],
     init_format: "none",
     architecture: "armv8",
@@ -173,10 +173,6 @@ export function describeForImager({ board, seconds, layout, work, image, address
 
 function timeOf(seconds) {
   return new Date(seconds * 1000).toISOString().replace(".000Z", "Z");
-}
-
-function digest(file) {
-  return createHash("sha256").update(readFileSync(file)).digest("hex");
 }
 
 function write(work, name, content) {

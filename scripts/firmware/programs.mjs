@@ -18,7 +18,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { fetchInputs, root, run } from "./inputs.mjs";
+import { fetchInputs, lockFile, root, run } from "./inputs.mjs";
 import { dropLanguages } from "./languages.mjs";
 import { fetchNodeProgram } from "./node.mjs";
 
@@ -89,6 +89,7 @@ export function installPrograms(target, programs, say) {
 /** GNU's and others that copyright files name and do not repeat; gives the package they are of. */
 function takeLicenceTexts(packages, target) {
   const holder = packages.find(({ name }) => name === "base-files");
+  if (!holder) throw new Error(`found no base-files in ${lockFile}, wanted it: scripts/image --update-lock`);
   const texts = "usr/share/common-licenses";
   // Some are links to the newest of a kind.
   cpSync(join(holder.folder, texts), join(target, texts), { recursive: true, verbatimSymlinks: true });

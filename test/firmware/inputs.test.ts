@@ -83,6 +83,17 @@ test("a package is fetched once, and again where the one that is kept is another
   assert.equal(project.fetchKernel(), fetched + content);
 });
 
+test("an address to publish at is refused where there is no manifest to put it into", {
+  timeout: TEST_MS,
+}, () => {
+  const { status, stderr } = makeProject().image("virt", "--url", "https://example.net/");
+  assert.equal(status, 1);
+  assert.equal(
+    stderr,
+    "scripts/image: --url: found it with virt, wanted a board that Raspberry Pi Imager knows\n",
+  );
+});
+
 // ---- The lock file ---------------------------------------------------------
 
 test("--update-lock pins what is there now, and says what is another one", { timeout: TEST_MS }, () => {
@@ -195,7 +206,7 @@ interface Project {
   /** Writes files into one of its folders. */
   write(folder: string, files: Readonly<Record<string, string>>): void;
   /** Does what `scripts/image` does when everything is installed. */
-  image(argument: string): {
+  image(...parameters: readonly string[]): {
     readonly status: number | null;
     readonly stdout: string;
     readonly stderr: string;
@@ -322,7 +333,7 @@ function makeProject(): Project {
     node: version,
     sha512: digest,
     write,
-    image: (argument) => start("scripts/image.mjs", argument),
+    image: (...parameters) => start("scripts/image.mjs", ...parameters),
     lock: () => (JSON.parse(readFileSync(join(folder, "board/inputs.json"), "utf8")) as Lock).packages,
     kept: () => (existsSync(join(folder, "build/inputs")) ? readdirSync(join(folder, "build/inputs")) : []),
     fetchKernel: () =>

@@ -33,8 +33,6 @@ export interface ApplianceOptions {
 
 /** The number of one without neighbours; QEMU's own network has its router at .2. */
 export const ALONE = 15;
-/** In QEMU's words for a throttle. */
-const UNHINDERED = 0;
 /** What the boot loader of a Raspberry Pi 3B takes. */
 const PI_TREE = "bcm2837-rpi-3-b.dtb";
 /** Half a gigabyte is what the smallest of the boards has. */
@@ -88,7 +86,7 @@ export interface MachineOptions extends ApplianceOptions {
 
 /** QEMU's parameters; the serial line is its standard input and output. */
 export function machineOf(options: MachineOptions): readonly string[] {
-  const { kind, number, directory, card, lan, secondCable } = options;
+  const { kind, number, directory, card, lan, secondCable, bytesPerSecond } = options;
   const { kernel, initramfs, line } = startOf(card);
   const file = (name: string) => takeFile(card, name, directory);
   const started = ["-kernel", file(kernel), "-initrd", file(initramfs)];
@@ -97,7 +95,9 @@ export function machineOf(options: MachineOptions): readonly string[] {
   return kind === "virt"
     ? [
         ...[...VIRT_MACHINE, ...started, "-append", line, "-serial", "stdio"],
-        ...["-object", `throttle-group,id=pace,x-bps-read=${options.bytesPerSecond ?? UNHINDERED}`],
+        ...(bytesPerSecond === undefined
+          ? []
+          : ["-object", `throttle-group,id=pace,x-bps-read=${bytesPerSecond}`]),
         ...["-blockdev", JSON.stringify(driveOf(options)), "-device", VIRTIO_CARD],
         ...["-device", "i6300esb", "-action", "watchdog=reset"],
         ...[...netdev, "-device", `virtio-net-pci,${network},romfile=`],

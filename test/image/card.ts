@@ -4,7 +4,17 @@
  * FAT's files (by mtools) and what a boot loader would start of them.
  */
 import { execFileSync } from "node:child_process";
-import { closeSync, existsSync, openSync, readSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 
@@ -29,6 +39,11 @@ export function imageOf(kind: Kind): string {
   const image = join(root, "dist", `carpio-${kind}.img`);
   if (!existsSync(image)) throw new Error(`found no ${image}: scripts/image ${kind} makes it`);
   return image;
+}
+
+/** As sha256sum says it. */
+export function digestOf(file: string): string {
+  return createHash("sha256").update(readFileSync(file)).digest("hex");
 }
 
 /** A copy to write on. What is empty stays a hole. */

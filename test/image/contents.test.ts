@@ -4,12 +4,11 @@
  */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { cpSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { homedir, hostname, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
-import { imageOf, type Kind, listFiles, readText, takeFile } from "./card.js";
+import { digestOf, imageOf, type Kind, listFiles, readText, takeFile } from "./card.js";
 
 const root = join(import.meta.dirname, "../../..");
 const KINDS: readonly Kind[] = ["virt", "raspberrypi"];
@@ -43,7 +42,7 @@ for (const kind of KINDS) {
     test("its sums are those of everything that was made with it", () => {
       const folder = dirname(imageOf(kind));
       const files = madeWith(kind).filter((name) => !name.endsWith(".sha256"));
-      const sums = files.map((name) => `${digest(join(folder, name))}  ${name}`);
+      const sums = files.map((name) => `${digestOf(join(folder, name))}  ${name}`);
       const listed = readFileSync(join(folder, `carpio-${kind}.sha256`), "utf8")
         .trimEnd()
         .split("\n");
@@ -114,7 +113,7 @@ test("made again in another folder, with another umask and time zone, all of it 
       stdio: ["ignore", "ignore", "inherit"],
     });
     const digests = (folder: string) =>
-      madeWith("virt").map((name) => `${digest(join(folder, name))}  ${name}`);
+      madeWith("virt").map((name) => `${digestOf(join(folder, name))}  ${name}`);
     assert.deepEqual(digests(join(elsewhere, "dist")), digests(dirname(imageOf("virt"))));
   } finally {
     rmSync(elsewhere, { recursive: true, force: true });
@@ -155,8 +154,4 @@ function sources(): readonly string[] {
 
 function git(...parameters: readonly string[]): string {
   return execFileSync("git", parameters, { cwd: root, encoding: "utf8" });
-}
-
-function digest(file: string): string {
-  return createHash("sha256").update(readFileSync(file)).digest("hex");
 }

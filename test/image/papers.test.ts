@@ -1,12 +1,11 @@
 /** What describes an image is true: the list of all that is inside, its licences, and Imager's manifest. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { describe, test } from "node:test";
-import { imageOf, type Kind, readText, takeFile } from "./card.js";
+import { digestOf, imageOf, type Kind, readText, takeFile } from "./card.js";
 
 interface Package {
   readonly name: string;
@@ -116,9 +115,9 @@ test("Imager's manifest has the sizes and digests of the files beside it", () =>
   assert.deepEqual(others, []);
   const image = imageOf("raspberrypi");
   assert.equal(entry.extract_size, statSync(image).size);
-  assert.equal(entry.extract_sha256, digest(image));
+  assert.equal(entry.extract_sha256, digestOf(image));
   assert.equal(entry.image_download_size, statSync(`${image}.zst`).size);
-  assert.equal(entry.image_download_sha256, digest(`${image}.zst`));
+  assert.equal(entry.image_download_sha256, digestOf(`${image}.zst`));
   for (const address of [entry.icon, entry.url])
     assert.ok(existsSync(join(root, "dist", basename(address))), address);
   for (const text of [entry.name, entry.description]) assert.match(text, /\w/);
@@ -127,8 +126,4 @@ test("Imager's manifest has the sizes and digests of the files beside it", () =>
 
 function inventoryOf(kind: Kind): Inventory {
   return JSON.parse(readFileSync(join(root, "dist", `carpio-${kind}.spdx.json`), "utf8")) as Inventory;
-}
-
-function digest(file: string): string {
-  return createHash("sha256").update(readFileSync(file)).digest("hex");
 }
