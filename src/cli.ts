@@ -27,6 +27,7 @@ import { openIp } from "./linux/ip.js";
 import { listenTo } from "./linux/listen.js";
 import { runShell } from "./linux/power.js";
 import { createLog, TOPICS, type Topic } from "./log.js";
+import { tidyMemory } from "./memory.js";
 import {
   askIdentify,
   askMaintenance,
@@ -145,6 +146,7 @@ async function run({ config: path, topics, tolerant, after }: Options): Promise<
   const ip = openIp();
   if (after !== undefined && !existsSync(after)) {
     await rehearse(path, ip);
+    if (!existsSync(after)) tidyMemory();
     await untilThere(after);
   }
   const { config, wrong } = tolerant ? loadWhatThereIs(path) : { config: load(path), wrong: undefined };
@@ -184,6 +186,7 @@ async function run({ config: path, topics, tolerant, after }: Options): Promise<
     const wish = await signals.next();
     if (wish === "power-off") return turnOff(daemon, current);
     if (wish !== "SIGHUP") break;
+    if (tolerant) daemon.tellCard(problemsOfCard());
     const next = load(path);
     if (next && isCutShort(next, current)) log.warn(`${path}: found no [[carp]], wanted one: cut short?`);
     else if (next) {

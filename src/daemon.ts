@@ -60,6 +60,8 @@ export interface Daemon {
   snapshot(): Snapshot;
   /** Takes over another configuration; groups that did not change notice nothing. `wrong`: what is wrong all the same, in a sentence. */
   reload(config: Config, wrong?: string): Promise<void>;
+  /** What is wrong with the card that this board was started from, as far as it is known by now. */
+  tellCard(said: string | undefined): void;
   /** Hands everything over, puts everything back, and ends; also in the middle of a reload. */
   stop(why: string, end?: "stopped" | "powered-off"): Promise<void>;
 }
@@ -101,10 +103,7 @@ export async function startDaemon(
 
   const startedAt = performance.now();
   const clock = createClock();
-  const cleared = clearAway();
-  // Where nothing was rehearsed `ip` has still to start, and nobody depends on us yet.
-  tidyMemory();
-  await cleared;
+  await clearAway();
   let guardPid: number | undefined;
   const guard = openGuard((pid) => {
     const restarted = guardPid !== undefined;
@@ -265,6 +264,8 @@ export async function startDaemon(
     const arranged = interfaces.arrange();
     if (atStart) refilter();
     await arranged;
+    // Nobody depends on us yet.
+    tidyMemory();
   }
 
   // ---- What the kernel does ------------------------------------------------
@@ -478,6 +479,13 @@ export async function startDaemon(
 
   // Before its lamps show anything.
   await maintenance.resume();
+  for (const wanted of config.groups) addGroup(wanted);
+  const watch = watchLinks(onLinkEvent, () => {
+    interfaces.review();
+    reviewDevices();
+  });
+  // What is slow in it is for other programs to do, while we go on.
+  const arranged = arrange({ atStart: true });
   const panel = createFrontPanel({
     config,
     groups,
@@ -489,16 +497,11 @@ export async function startDaemon(
     onChange: () => server?.changed(),
   });
   shown = panel;
-  for (const wanted of config.groups) addGroup(wanted);
-  const watch = watchLinks(onLinkEvent, () => {
-    interfaces.review();
-    reviewDevices();
-  });
   faults.set("configuration", wrong);
   faults.set("card", card);
   takeToken();
   serve();
-  await arrange({ atStart: true });
+  await arranged;
   const heartbeat = beat(lineOfBeat);
   const reviews = [
     setInterval(interfaces.review, REVIEW_MS),
@@ -541,6 +544,7 @@ export async function startDaemon(
       await panel.reconfigure(next);
       log.info(`configuration read again: ${countOf(groups.size)}`);
     },
+    tellCard: (said) => faults.set("card", said),
     async stop(why, end = "stopped") {
       if (stopping) return;
       stopping = true;

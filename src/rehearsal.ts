@@ -8,16 +8,15 @@ import { createServer } from "node:http";
 import { readConfig } from "./config.js";
 import { loadSockets } from "./linux/carp-socket.js";
 import type { Ip } from "./linux/ip.js";
-import { tidyMemory } from "./memory.js";
 import { loadGpio } from "./panel/onoff.js";
 
 export async function rehearse(path: string, ip: Ip): Promise<void> {
+  const warm = ip.run(["address show dev lo"]);
   readConfig(path);
   createServer().close();
   createHmac("sha1", path).digest();
   for (const load of [loadSockets, loadGpio]) attempt(load);
-  await ip.run(["address show dev lo"]);
-  tidyMemory();
+  await warm;
 }
 
 /** A computer that we carry no addon for is told so when it wants to use it. */

@@ -3,8 +3,8 @@
  * that it can be shown before it is done, and tried in tables. Doing it is for
  * setup.ts.
  *
- * A plan has stages. What fails in one ends that stage alone, and is told of.
- * Then come services, which the first process starts, and starts again when they end.
+ * A plan has stages, first those of the network. What fails in one ends that stage alone, and is
+ * told of. Then come services, which the first process starts, and starts again when they end.
  */
 import type { InterfaceConfig, SystemConfig } from "../config/system.js";
 import { formatAddress, formatPrefix, parseAddress } from "../wire/address.js";
@@ -12,13 +12,15 @@ import { LEASE_SCRIPT } from "./lease-script.js";
 
 export type Step =
   | { readonly write: string; readonly text: string; readonly mode?: number }
+  /** What another file says at that moment. */
+  | { readonly write: string; readonly from: string }
   | { readonly run: readonly string[]; readonly input?: string }
   /** A file that a command makes once, and the card keeps. */
   | { readonly keep: string; readonly at: string; readonly make: readonly string[] };
 
 /** Such as the network is made of; a shell can take it too. */
 type NetworkStep =
-  | Extract<Step, { write: string }>
+  | Extract<Step, { text: string }>
   | { readonly run: readonly string[]; readonly input: string };
 
 /** What is wrong as long as an interface is not there. */
@@ -40,7 +42,10 @@ export interface Service {
 }
 
 export interface Plan {
-  readonly stages: readonly Stage[];
+  /** What groups stand on, and so the daemon waits for. */
+  readonly network: readonly Stage[];
+  /** What services need. */
+  readonly others: readonly Stage[];
   readonly services: readonly Service[];
   /** What was asked for and cannot be. */
   readonly problems: readonly string[];
@@ -129,15 +134,17 @@ export function planSystem(system: SystemConfig, carried: readonly string[], mac
   const there = all.filter((each) => machine.interfaces.includes(plugOf(each)));
   const hostname = system.hostname ?? `carpio-${machine.suffix}`;
   return {
-    stages: [
+    network: [
       { about: "host name", steps: [{ write: "/proc/sys/kernel/hostname", text: `${hostname}\n` }] },
       namesStage(system),
-      mdnsStage(machine),
       { about: "lo", steps: [ipBatch(["link set dev lo up"])] },
-      { about: "leases", steps: [{ write: LEASE, text: LEASE_SCRIPT, mode: EXECUTABLE }] },
-      porterStage(all, missed, system),
       ...there.map((each) => interfaceStage(each, system)),
       ...routerStages(system, machine),
+    ],
+    others: [
+      mdnsStage(machine),
+      { about: "leases", steps: [{ write: LEASE, text: LEASE_SCRIPT, mode: EXECUTABLE }] },
+      porterStage(all, missed, system),
       ...sshStages(system),
       ...(machine.updates ? [{ about: "updates", steps: [makePipes] }] : []),
     ],
@@ -153,16 +160,17 @@ export function planSystem(system: SystemConfig, carried: readonly string[], mac
 }
 
 /** What `--dry-run` prints. */
-export function describePlan({ stages, services, problems }: Plan): string {
+export function describePlan({ network, others, services, problems }: Plan): string {
   const indented = (text: string) => text.trimEnd().replace(/^/gm, "    ");
   const ofStep = (step: Step): string => {
-    if ("write" in step) return `  write ${step.write}\n${indented(step.text)}`;
+    if ("text" in step) return `  write ${step.write}\n${indented(step.text)}`;
+    if ("from" in step) return `  write ${step.write}, as ${step.from} says it`;
     if ("keep" in step) return `  keep ${step.keep} as ${step.at}, made by ${step.make.join(" ")}`;
     return [`  run ${step.run.join(" ")}`, ...(step.input ? [indented(step.input)] : [])].join("\n");
   };
   const lines = [
     ...problems.map((problem) => `problem: ${problem}`),
-    ...stages.flatMap(({ about, steps }) => [about, ...steps.map(ofStep)]),
+    ...[...network, ...others].flatMap(({ about, steps }) => [about, ...steps.map(ofStep)]),
     ...services.map(({ name, argv }) => `service ${name}: ${argv.join(" ")}`),
   ];
   return lines.map((line) => `${line}\n`).join("");
@@ -223,7 +231,7 @@ function bare(name: string): InterfaceConfig {
 /** Which one was set up is noted before that is done: another one that comes meanwhile is noticed. */
 function interfaceStage(wanted: InterfaceConfig, system: SystemConfig): Stage {
   const { name, vlan } = wanted;
-  const note: Step = { run: ["cp", `/sys/class/net/${name}/ifindex`, `${INTERFACES}/${name}/ifindex`] };
+  const note = { write: `${INTERFACES}/${name}/ifindex`, from: `/sys/class/net/${name}/ifindex` };
   return { about: name, steps: [...(vlan ? [] : [note]), ...stepsOf(wanted, system)] };
 }
 

@@ -4,7 +4,7 @@
  * on the card and in the run-time directory, and a file that cannot be used
  * gives what an empty one does.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { appendFile, chmod, copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,7 +13,7 @@ import { type Config, describeProblem, emptyConfig, readConfig } from "../config
 import { runProgram } from "../linux/program.js";
 import { runtimeDirectory } from "../runtime.js";
 import type { Card } from "./card.js";
-import { describePlan, type Machine, type Plan, planSystem, RUN, type Service, type Step } from "./plan.js";
+import { describePlan, type Machine, planSystem, RUN, type Service, type Stage, type Step } from "./plan.js";
 import { readRules } from "./rules.js";
 
 export interface SetupOrder {
@@ -39,6 +39,8 @@ export const ERRORS = "carpio-errors.txt";
 const HEADING = "carpio found this when the board started:";
 /** What is wrong with the card, a sentence on each line; the base begins it. */
 const CARD_PROBLEMS = "card-problems";
+/** There when groups can begin. */
+const NETWORK = "network";
 /** There when the board is set up, and its services are known. */
 const SET_UP = "set-up";
 /** For each service a file, with a line for a shell. */
@@ -76,8 +78,13 @@ export async function setUp(order: SetupOrder, setting: Setting = here): Promise
     );
     return problems;
   }
-  problems.push(...(await carryOut(plan, order, setting)));
-  await leaveWord(problems, root, setting);
+  problems.push(...(await carryOut(plan.network, order, setting)));
+  await leaveWord(problems, problems, root, setting);
+  await write(join(root, RUN, NETWORK), "");
+  const later = await carryOut(plan.others, order, setting);
+  later.push(...(await leaveServices(plan.services, root)));
+  problems.push(...later);
+  if (later.length > 0) await leaveWord(problems, later, root, setting);
   // Services begin, whatever the card does with the rest.
   await write(join(root, RUN, SET_UP), "");
   await leaveErrors(problems, order).catch((error: unknown) =>
@@ -87,9 +94,9 @@ export async function setUp(order: SetupOrder, setting: Setting = here): Promise
 }
 
 /** A stage ends with the first step that fails; the others go on. */
-async function carryOut(plan: Plan, order: SetupOrder, setting: Setting): Promise<readonly string[]> {
+async function carryOut(stages: readonly Stage[], order: SetupOrder, setting: Setting): Promise<string[]> {
   const problems: string[] = [];
-  for (const { about, steps } of plan.stages) {
+  for (const { about, steps } of stages) {
     for (const step of steps) {
       const problem = await take(step, order, setting).catch((error: Error) => error.message);
       if (problem !== undefined) {
@@ -98,8 +105,13 @@ async function carryOut(plan: Plan, order: SetupOrder, setting: Setting): Promis
       }
     }
   }
-  for (const service of plan.services) {
-    await write(join(order.root, SERVICES, service.name), `${lineOf(service)}\n`).catch((error: Error) =>
+  return problems;
+}
+
+async function leaveServices(services: readonly Service[], root: string): Promise<readonly string[]> {
+  const problems: string[] = [];
+  for (const service of services) {
+    await write(join(root, SERVICES, service.name), `${lineOf(service)}\n`).catch((error: Error) =>
       problems.push(`${service.name}: ${error.message}`),
     );
   }
@@ -112,7 +124,9 @@ async function take(
   setting: Setting,
 ): Promise<string | undefined> {
   if ("write" in step) {
-    await write(join(root, step.write), step.text, step.mode);
+    const [text, mode] =
+      "text" in step ? [step.text, step.mode] : [readFileSync(join(root, step.from), "utf8"), undefined];
+    await write(join(root, step.write), text, mode);
     return undefined;
   }
   if ("run" in step) return setting.run(step.run, step.input);
@@ -148,9 +162,10 @@ async function keepFor(path: string, from: string): Promise<void> {
   await rename(half, path);
 }
 
+/** In memory: to have a thread do it takes a small board longer than doing it. */
 async function write(path: string, text: string, mode = 0o644): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, text, { mode });
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text, { mode });
 }
 
 /** A file that is wrong, or not there, stands for an empty one. */
@@ -170,12 +185,16 @@ function physicalOf({ system, groups }: Config): readonly string[] {
 }
 
 /** For the daemon, which makes lamps and status of it, and for the log. */
-async function leaveWord(problems: readonly string[], root: string, { say }: Setting): Promise<void> {
+async function leaveWord(
+  problems: readonly string[],
+  news: readonly string[],
+  root: string,
+  { say }: Setting,
+): Promise<void> {
   const path = join(root, RUN, ERRORS);
   if (problems.length === 0) return rm(path, { force: true });
-  const text = inLines(problems);
-  say(text);
-  await write(path, text).catch((error: Error) => say(`${ERRORS}: ${error.message}\n`));
+  say(inLines(news));
+  await write(path, inLines(problems)).catch((error: Error) => say(`${ERRORS}: ${error.message}\n`));
 }
 
 /** The board does without: what is wrong with its card is no fault of what was written for it. */

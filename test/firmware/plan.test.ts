@@ -59,7 +59,8 @@ const card = (name: string, more = "") => `[[network.interface]]\nname = "${name
 const vlan = card("lan", 'vlan = 10\nparent = "eth1"\naddresses = ["10.0.0.1/8"]');
 const IP = "run /sbin/ip -force -batch -";
 /** Which one of that name is about to be set up. */
-const note = (name: string) => `run cp /sys/class/net/${name}/ifindex /run/carpio/interfaces/${name}/ifindex`;
+const note = (name: string) =>
+  `write /run/carpio/interfaces/${name}/ifindex, as /sys/class/net/${name}/ifindex says it`;
 const whenThere = 'echo $$ >"$0"; until [ -e "/sys/class/net/$1" ]; do sleep 1; done;';
 const udhcpc = (name: string, hostname: string, metric = 10) =>
   `env METRIC=${metric} udhcpc -f -i ${name} -s /run/carpio/lease.sh -x hostname:${hostname} -t 4 -A 5`;
@@ -449,8 +450,8 @@ describe("a plan", () => {
 
   test("rules come after the interfaces that they may name, VLANs as well", () => {
     const toml = `${vlan}[router]\nipv4 = true\nnftables = "rules"\n`;
-    const { stages } = planOf(toml, { rules: { text: "", folder: "", included: new Map() } });
-    const order = stages.map(({ about }) => about).filter((about) => /^(eth1|lan|router)$/.test(about));
+    const { network } = planOf(toml, { rules: { text: "", folder: "", included: new Map() } });
+    const order = network.map(({ about }) => about).filter((about) => /^(eth1|lan|router)$/.test(about));
     assert.deepEqual(order, ["eth1", "lan", "router"]);
   });
 });
@@ -459,6 +460,8 @@ interface Start {
   readonly problems: readonly string[];
   /** What was run, in order. */
   readonly ran: readonly string[];
+  /** Of that the programs that groups wait for. */
+  readonly awaited: readonly string[];
   readonly root: string;
   readonly folder: string;
 }
@@ -474,24 +477,49 @@ async function start(toml: string | undefined, failing: RegExp = /^$/, again?: S
     string,
   ];
   for (const each of [root, folder, runtime]) mkdirSync(each, { recursive: true });
+  for (const name of ["eth0", "eth1"]) {
+    const device = join(root, "sys/class/net", name);
+    mkdirSync(device, { recursive: true });
+    writeFileSync(join(device, "ifindex"), "2\n");
+  }
   if (toml !== undefined) writeFileSync(join(folder, "carpio.toml"), toml);
   const ran: string[] = [];
+  const awaited: string[] = [];
   const setting: Setting = {
     machine: async () => ({ interfaces: ["eth0", "eth1"], suffix: "1a2b" }),
     async run(argv) {
       ran.push(argv.join(" "));
+      if (!existsSync(join(root, "run/carpio/network"))) awaited.push(argv[0] ?? "");
       if (argv[0] === "dropbearkey") writeFileSync(join(root, argv.at(-1) ?? ""), `key ${starts}`);
       return failing.test(argv.join(" ")) ? `${argv[0]}: no` : undefined;
     },
     say: () => {},
   };
   const order = { config: join(folder, "carpio.toml"), card: findCard(folder, runtime), root, dryRun: false };
-  return { problems: await setUp(order, setting), ran, root, folder };
+  return { problems: await setUp(order, setting), ran, awaited, root, folder };
 }
 
 const at = ({ root }: Start, path: string) => readFileSync(join(root, path), "utf8");
 
 describe("a start", () => {
+  test("lets groups begin when there are interfaces and rules, before a key is made", async () => {
+    const place = await start('name = "left"\n');
+    writeFileSync(join(place.folder, "main.nft"), "flush ruleset\n");
+    const toml = `[ssh]\nkey = "${SSH_KEY}"\n[router]\nnftables = "main.nft"\n`;
+    rmSync(join(place.root, "run/carpio/network"));
+    const done = await start(toml, undefined, place);
+    assert.deepEqual(done.problems, []);
+    assert.deepEqual(done.awaited, ["/sbin/ip", "/sbin/ip", "nft", "nft"]);
+    assert.equal(done.ran.filter((line) => line.startsWith("dropbearkey")).length, 1);
+  });
+
+  test("that fails in the end has its groups begin all the same, and says all that was wrong", async () => {
+    const toml = `[ssh]\nkey = "${SSH_KEY}"\n[router]\nnftables = "none.nft"\n`;
+    const done = await start(toml, /^dropbearkey/);
+    assert.ok(existsSync(join(done.root, "run/carpio/network")));
+    assert.match(at(done, "run/carpio/carpio-errors.txt"), /^router\.nftables: .*\nssh: dropbearkey: no\n$/);
+  });
+
   test("of a good file leaves its files, its services and no errors", async () => {
     const done = await start(`name = "left"\r\n[ssh]\r\nkey = "${SSH_KEY}"\r\n`);
     assert.deepEqual(done.problems, []);
