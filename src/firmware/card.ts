@@ -23,7 +23,7 @@ export interface Card {
 
 export const USUAL_FOLDER = "/boot/carpio";
 /** Sectors of the card's, each as a file of the base's. */
-const RECORDS = "/run/records";
+export const RECORDS = "/run/records";
 
 /** A device that the base has left word of is mounted for each use; else the folder is the card, as somebody mounted it. */
 export function findCard(folder: string = USUAL_FOLDER, runtime: string = runtimeDirectory()): Card {

@@ -5,14 +5,15 @@
  * gives what an empty one does.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { appendFile, chmod, copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { appendFile, chmod, copyFile, mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { systemReason } from "../config/text-file.js";
 import { type Config, describeProblem, emptyConfig, readConfig } from "../config.js";
 import { runProgram } from "../linux/program.js";
 import { runtimeDirectory } from "../runtime.js";
-import type { Card } from "./card.js";
+import { SLOT_BYTES } from "../slot.js";
+import { type Card, RECORDS } from "./card.js";
 import { describePlan, type Machine, planSystem, RUN, type Service, type Stage, type Step } from "./plan.js";
 import { readRules } from "./rules.js";
 
@@ -87,6 +88,7 @@ export async function setUp(order: SetupOrder, setting: Setting = here): Promise
   if (later.length > 0) await leaveWord(problems, later, root, setting);
   // Services begin, whatever the card does with the rest.
   await write(join(root, RUN, SET_UP), "");
+  await blameRecords(root, setting);
   await leaveErrors(problems, order).catch((error: unknown) =>
     blameCard(`${ERRORS} cannot be written to it`, error, root, setting),
   );
@@ -205,6 +207,16 @@ async function blameCard(what: string, why: unknown, root: string, { say }: Sett
   await told.catch((error: Error) => say(`${CARD_PROBLEMS}: ${error.message}\n`));
 }
 
+/** The other one of a pair is read instead. But what is to be kept next may belong into this one, and then it is late to say so. */
+async function blameRecords(root: string, setting: Setting): Promise<void> {
+  const folder = join(root, RECORDS);
+  for (const name of existsSync(folder) ? readdirSync(folder).toSorted() : []) {
+    await inTime(readBeginning(join(folder, name))).catch((error: unknown) =>
+      blameCard(`its record ${name} cannot be read, so replace the card`, error, root, setting),
+    );
+  }
+}
+
 /** What a bad start said lies there until a good one. */
 async function leaveErrors(problems: readonly string[], { config, card, root }: SetupOrder): Promise<void> {
   const all = [...linesOf(join(root, RUN, CARD_PROBLEMS)), ...problems];
@@ -283,6 +295,16 @@ function ethernets(root: string): readonly string[] {
   );
   const real = wired.filter((name) => existsSync(join(folder, name, "device")));
   return (real.length > 0 ? real : wired).toSorted((a, b) => a.localeCompare(b, "en", { numeric: true }));
+}
+
+/** What stands for a record goes on to the end of the card. */
+async function readBeginning(path: string): Promise<void> {
+  const file = await open(path);
+  try {
+    await file.read(Buffer.alloc(SLOT_BYTES), 0, SLOT_BYTES, 0);
+  } finally {
+    await file.close();
+  }
 }
 
 function readOr<T>(path: string, otherwise: T): string | T {

@@ -575,6 +575,19 @@ describe("a start", () => {
     assert.match(readFileSync(join(after.folder, "carpio-errors.txt"), "utf8"), /^slot a: it is damaged$/m);
   });
 
+  test("says which of the card's records cannot be read, and holds it against nobody", async () => {
+    const before = await start('name = "left"\n');
+    const records = join(before.root, "run/records");
+    // Nobody reads a folder as a file.
+    mkdirSync(join(records, "slots-b"), { recursive: true });
+    writeFileSync(join(records, "slots-a"), "");
+    const after = await start('name = "left"\n', undefined, before);
+    assert.deepEqual(after.problems, []);
+    const said = problemsOfCard(join(after.root, "run/carpio")) ?? "";
+    assert.match(said, /^the card: its record slots-b cannot be read, so replace the card: [^;]+$/);
+    assert.match(readFileSync(join(after.folder, "carpio-errors.txt"), "utf8"), /record slots-b/);
+  });
+
   test("of a file that was put right takes the errors away", async () => {
     const bad = await start("[[carp]\n");
     const good = await start('name = "left"\n', undefined, bad);

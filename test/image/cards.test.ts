@@ -2,7 +2,8 @@
  * Cards as people make them: untouched, without a carpio.toml, with a broken
  * one, with one for another board; and as time makes them: full, or with sectors
  * that nobody can read any more. Each board comes up, and says what is wrong on
- * its lamps, its page and its serial line, which are as they were shipped.
+ * its lamps, its page and its serial line, which are as they were shipped; but
+ * for one whose FAT itself cannot be read, which has its serial line alone.
  */
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -14,16 +15,18 @@ import { type Blinks, group, untilStatus, waitForBlinks, waitForLamps } from "..
 import { FAULT, ROLE } from "../emulated/lamps.js";
 import { Appliance } from "./appliance.js";
 import { copyCard, fillUp, imageOf, putText, removeFile, takeFile } from "./card.js";
-import { middleSector } from "./fat.js";
+import { firstOfFat, middleSector } from "./fat.js";
+import { PLACES } from "./records.js";
 import { offer } from "./sender.js";
+import { SECTOR } from "./write-log.js";
 
 type Face = Snapshot["panel"]["face"];
 
 interface Case {
   readonly why: string;
   readonly prepare: (card: string) => void;
-  /** In the middle of this file is a sector that cannot be read. */
-  readonly unreadable?: string;
+  /** A sector that nobody can read any more. */
+  readonly unreadable?: (card: string) => number;
   readonly face: Face;
   /** What is wrong; without it, nothing is. */
   readonly tells?: readonly RegExp[];
@@ -34,7 +37,11 @@ interface Case {
 
 const write = (name: string, lines: readonly string[]) => (card: string) =>
   putText(card, name, lines.join("\n"));
+const middleOf = (name: string) => (card: string) => middleSector(card, name);
+const record = (name: keyof typeof PLACES) => () => PLACES[name] / SECTOR;
 const MINE = ['name = "mine"', ...group(), ""];
+const RULES = ["table ip mine {", "}", ""].join("\n");
+const TOKEN = "sesame";
 const BROKEN = [...MINE, "vhid = 700", ""];
 const ownName = /^carpio-[0-9a-f]{4}$/;
 const mine = /^mine$/;
@@ -96,7 +103,7 @@ const cases: readonly Case[] = [
   {
     why: "with one that cannot be read",
     prepare: write("carpio.toml", MINE),
-    unreadable: "carpio.toml",
+    unreadable: middleOf("carpio.toml"),
     face: "fault",
     tells: [/the card: carpio\.toml is on it, and cannot be read/, /carpio\.toml: found no such file/],
     name: ownName,
@@ -104,17 +111,63 @@ const cases: readonly Case[] = [
   {
     why: "that is new, and whose slot a cannot be read",
     prepare: write("carpio.toml", MINE),
-    unreadable: "slot-a.sqf",
+    unreadable: middleOf("slot-a.sqf"),
     face: "fault",
     tells: [/slot a: found another sha256 than it says/],
     serves: true,
     name: mine,
   },
+  {
+    why: "whose rules for its router cannot be read",
+    prepare: (card) => {
+      write("carpio.toml", [...MINE, "[router]", "ipv4 = true", 'nftables = "nftables.conf"', ""])(card);
+      putText(card, "nftables.conf", RULES);
+    },
+    unreadable: middleOf("nftables.conf"),
+    face: "fault",
+    tells: [
+      /the card: nftables\.conf is on it, and cannot be read/,
+      /router\.nftables: found no such file .*: nothing is forwarded/,
+    ],
+    serves: true,
+    name: mine,
+  },
+  {
+    why: "whose token cannot be read",
+    prepare: (card) => {
+      write("carpio.toml", [...MINE, "[status]", 'token_file = "token"', ""])(card);
+      putText(card, "token", `${TOKEN}\n`);
+    },
+    unreadable: middleOf("token"),
+    face: "fault",
+    tells: [/the card: token is on it, and cannot be read/, /status\.token_file: .*found no such file/],
+    serves: true,
+    name: mine,
+  },
+  {
+    why: "whose record of what is started cannot be read",
+    prepare: write("carpio.toml", MINE),
+    unreadable: record("slots-a"),
+    face: "fault",
+    tells: [/the card: its record slots-a cannot be read, so replace the card: i\/o error \(EIO\)/],
+    serves: true,
+    name: mine,
+  },
+  {
+    why: "whose record of maintenance cannot be read",
+    prepare: write("carpio.toml", MINE),
+    unreadable: record("state-b"),
+    face: "fault",
+    tells: [/the card: its record state-b cannot be read, so replace the card: i\/o error \(EIO\)/],
+    serves: true,
+    name: mine,
+  },
 ];
 
+const UNUSABLE =
+  /carpio: \/dev\/vda1 cannot be read: write the card again, or another one: starts again in 30 s/;
 const QUICK: Blinks = { onMs: 50, offMs: 50 };
 const WAITING: Blinks = { onMs: 200, offMs: 200, beside: 0 };
-const TOKEN = "sesame";
 
 describe("a card", { timeout: 1_800_000 }, () => {
   let directory: string;
@@ -128,7 +181,7 @@ describe("a card", { timeout: 1_800_000 }, () => {
     test(`${why}: the board comes up as ${face}`, async () => {
       const card = newCard();
       prepare(card);
-      const sectors = unreadable === undefined ? [] : [middleSector(card, unreadable)];
+      const sectors = unreadable ? [unreadable(card)] : [];
       await using board = await Appliance.powerOn({ kind: "virt", card, unreadable: sectors });
       const status = await untilStatus(
         board,
@@ -164,6 +217,15 @@ describe("a card", { timeout: 1_800_000 }, () => {
     assert.match(said, /the card is full/);
     const later = await untilStatus(board, "an answer", () => true);
     assert.deepEqual([later.role, later.events, later.faults], ["master", events, []]);
+  });
+
+  // Linux reads one copy of a FAT. Nothing that could light a lamp or answer is in memory yet.
+  test("whose FAT cannot be read at its beginning: the board says what to do, and starts again", async () => {
+    const card = newCard();
+    await using board = await Appliance.powerOn({ kind: "virt", card, unreadable: [firstOfFat(card)] });
+    await board.untilLine(UNUSABLE);
+    const begun = () => board.lines.filter((line) => /carpio: the base begins/.test(line)).length;
+    await board.until(begun, { holds: (starts) => starts === 2, what: "a second start" });
   });
 });
 

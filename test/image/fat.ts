@@ -28,6 +28,11 @@ export function middleSector(card: string, name: string): number {
   return (data + (middleCluster(card, name) - FIRST) * cluster) / SECTOR;
 }
 
+/** Of the copy of the FAT that is read: the sector that it begins with, and the chain of the root's folder. */
+export function firstOfFat(card: string): number {
+  return (layoutOf(card).fats[0] ?? 0) / SECTOR;
+}
+
 /**
  * The chain of a file leads from its middle into a cluster that is free, as after a power
  * cut that came between two sectors of the FAT.

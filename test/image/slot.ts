@@ -3,8 +3,8 @@
  * file damaged, or still whole for the base and with another content.
  */
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { createHash, type KeyObject } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatTrailer } from "../../src/firmware/payload.js";
@@ -33,7 +33,7 @@ export function addSlot(card: string, spoil: (slot: string) => void): void {
   }
 }
 
-/** Takes it apart, has the folder of its files changed, and puts it together again. */
+/** Takes it apart, has the folder of its files changed, and puts it together again; nobody signs it. */
 export function remake(slot: string, change: (folder: string) => void): void {
   const folder = `${slot}.d`;
   execFileSync("unsquashfs", ["-quiet", "-no-progress", "-dest", folder, slot], { stdio: "ignore" });
@@ -41,7 +41,18 @@ export function remake(slot: string, change: (folder: string) => void): void {
   const packing = ["-comp", "lz4", "-all-root", "-noappend", "-no-progress", "-quiet"];
   execFileSync("mksquashfs", [folder, slot, ...packing], { stdio: "ignore" });
   rmSync(folder, { recursive: true });
-  const size = statSync(slot).size;
-  const sha256 = createHash("sha256").update(readFileSync(slot)).digest("hex");
-  appendFileSync(slot, formatTrailer({ version: "0.0.1", size, sha256 }));
+  writeFileSync(slot, seal(readFileSync(slot), "0.0.1"));
+}
+
+/** A whole slot of a squashfs; `key` is of the one who signs it. */
+export function seal(squashfs: Uint8Array, version: string, key?: KeyObject): Buffer {
+  const sha256 = createHash("sha256").update(squashfs).digest("hex");
+  return Buffer.concat([squashfs, formatTrailer({ version, size: squashfs.length, sha256 }, key)]);
+}
+
+/** With one bit of it the other way. */
+export function flipBit(payload: Buffer, at: number): Buffer {
+  const flipped = Buffer.from(payload);
+  flipped.writeUInt8(flipped.readUInt8(at) ^ 1, at);
+  return flipped;
 }

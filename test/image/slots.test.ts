@@ -12,7 +12,7 @@ import { untilStatus } from "../emulated/board.js";
 import { Appliance } from "./appliance.js";
 import { removeFile } from "./card.js";
 import { askBase, readRecordsPart } from "./records.js";
-import { cardWith, remake } from "./slot.js";
+import { cardWith, flipBit, remake } from "./slot.js";
 import { SECTOR } from "./write-log.js";
 
 const ANSWER_MS = 300_000;
@@ -82,9 +82,7 @@ async function comesUp(board: Appliance, slot: "a" | "b"): Promise<void> {
 
 function flipByte(slot: string): void {
   const bytes = readFileSync(slot);
-  const at = bytes.length >> 1;
-  bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
-  writeFileSync(slot, bytes);
+  writeFileSync(slot, flipBit(bytes, bytes.length >> 1));
 }
 
 function cutShort(slot: string): void {
