@@ -4,12 +4,12 @@
  * was looked at and somebody has said yes.
  */
 import { execFileSync } from "node:child_process";
-import { accessSync, constants, existsSync, type Stats, statSync } from "node:fs";
+import { existsSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { parseArgs } from "node:util";
 import { describeProblem, readConfig } from "../src/config.js";
-import { forgetCached, openCard, putFile, readBack, showPartitions, writeCard } from "./flashing/card.js";
+import { Card, mustBeOurs, showPartitions } from "./flashing/card.js";
 import { type CardFile, CONFIG_NAME, cardFiles } from "./flashing/card-files.js";
 import { type Disc, describeDisc, inWords, LSBLK, readDisc, refusal } from "./flashing/disc.js";
 import { fatOffset, type Measure, measure, readImage } from "./flashing/image.js";
@@ -66,18 +66,17 @@ async function write(
   files: readonly CardFile[],
 ) {
   {
-    await using card = await openCard(path, isDevice);
-    await writeCard(card, readImage(image), progress("writes", bytes));
-    if (isDevice) await forgetCached(path);
-    const found = await readBack(card, bytes, progress("reads back", bytes));
+    await using card = await Card.open(path, isDevice);
+    await card.write(readImage(image), progress("writes", bytes));
+    const found = await card.readBack(bytes, progress("reads back", bytes));
     if (found !== sha256)
       throw new Error(`${path}: what was read back is not what was written: another card`);
-  }
-  const offset = fatOffset(head);
-  for (const file of files) {
-    if (offset === undefined) throw new Error(`${image}: found no FAT partition for ${file.name}`);
-    await putFile(path, offset, file);
-    console.log(`${file.from} is on it as ${file.name}`);
+    const offset = fatOffset(head);
+    for (const file of files) {
+      if (offset === undefined) throw new Error(`${image}: found no FAT partition for ${file.name}`);
+      await card.putFile(offset, file);
+      console.log(`${file.from} is on it as ${file.name}`);
+    }
   }
   if (isDevice) await showPartitions(path);
   console.log(`${path}: written and verified, ${inWords(bytes)}, sha256 ${sha256}`);
@@ -123,20 +122,15 @@ function findTarget({ device: path, fixedDisc }: Options, { bytes }: Measure): T
     if (!disc) return `lsblk knows no ${path}`;
     const why = refusal(disc, { imageBytes: bytes, fixedDisc });
     if (why !== undefined) return why;
-    mustBeWritable(path);
+    mustBeOurs(path, true);
     return { path, isDevice: true, shown: describeDisc(disc), word: disc.name, isNew: false };
   }
   if (path.startsWith("/dev/"))
     return `${path}: ${found ? "no disc" : "there is no such device"}; lsblk shows all`;
   if (found && !found.isFile()) return `${path}: found neither a disc nor a file`;
-  if (found) mustBeWritable(path);
+  if (found) mustBeOurs(path, false);
   const shown = found ? `${path}: a file of ${inWords(found.size)}` : `${path}: a new file`;
   return { path, isDevice: false, shown, word: "yes", isNew: !found };
-}
-
-/** Throws what opening it would, before somebody has thought about a yes for nothing. */
-function mustBeWritable(path: string): void {
-  accessSync(path, constants.R_OK | constants.W_OK);
 }
 
 function askLsblk(path: string): Disc | undefined {

@@ -10,6 +10,7 @@ import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Board, knownBoards, LAMPS, type LampName, type Wire } from "../src/board.js";
+import { colours, svg, text } from "./drawing.js";
 
 const root = resolve(import.meta.dirname, "../..");
 
@@ -30,12 +31,6 @@ const LAMP_GAP = 84;
 const BUTTON = 690;
 const WIDTH = 820;
 const HEIGHT = TOP + 20 * ROW + 40;
-
-const colours: { readonly [L in LampName]: { readonly name: string; readonly fill: string } } = {
-  role: { name: "green", fill: "#2fa84f" },
-  maintenance: { name: "amber", fill: "#f5a300" },
-  fault: { name: "red", fill: "#d93636" },
-};
 
 interface Lamp {
   readonly name: LampName;
@@ -75,21 +70,18 @@ export function drawWiring(board: Board): string | undefined {
     text(24, HEIGHT - 42, "The LED's long leg looks to its resistor, the short leg to ground.", "note"),
     text(24, HEIGHT - 20, "The button: any that closes while it is pressed. It needs no resistor.", "note"),
   ];
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" role="img">
-<title>${board.title}: how lamps and button are wired</title>
-<style>
-  text { font-family: system-ui, sans-serif; font-size: 14px; fill: #222; }
-  .title { font-size: 20px; font-weight: bold; }
-  .note { fill: #555; }
-  .pin { font-size: 10px; text-anchor: middle; }
-  .end { text-anchor: end; }
-  .wire { fill: none; stroke-width: 3; stroke-linejoin: round; }
-  .line { stroke: #222; stroke-width: 2; }
-</style>
-<rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>
-${parts.join("\n")}
-</svg>
-`;
+  return svg({
+    title: `${board.title}: how lamps and button are wired`,
+    width: WIDTH,
+    height: HEIGHT,
+    style: [
+      ".pin { font-size: 10px; text-anchor: middle; }",
+      ".end { text-anchor: end; }",
+      ".wire { fill: none; stroke-width: 3; stroke-linejoin: round; }",
+      ".line { stroke: #222; stroke-width: 2; }",
+    ],
+    parts,
+  });
 }
 
 function header(used: ReadonlySet<number>): string {
@@ -175,10 +167,6 @@ function drawButton({ pin, ground, offset }: Lamp["wire"]): string {
 
 function place(pin: number): { readonly x: number; readonly y: number } {
   return { x: pin % 2 === 1 ? ODD : EVEN, y: TOP + Math.floor((pin - 1) / 2) * ROW };
-}
-
-function text(x: number, y: number, words: string, kind?: string): string {
-  return `<text x="${x}" y="${y}"${kind === undefined ? "" : ` class="${kind}"`}>${words}</text>`;
 }
 
 if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {

@@ -17,17 +17,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { type Disc, describeDisc, readDisc, refusal } from "../scripts/flashing/disc.js";
+import { MIB, makeSmallCard, onCard, POWERLESS } from "./small-card.js";
 
 const program = join(import.meta.dirname, "../scripts/flash.js");
 const folder = mkdtempSync(join(tmpdir(), "carpio-flash-"));
 after(() => rmSync(folder, { recursive: true }));
 
-const MIB = 1 << 20;
 const image = join(folder, "card.img");
 const packed = `${image}.zst`;
-
-/** Root may write what nobody may, until that is taken from it. */
-const POWERLESS = process.getuid?.() === 0 ? ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] : [];
 
 const card: Disc = {
   name: "sdb",
@@ -128,7 +125,7 @@ describe("a disc", () => {
 
 describe("scripts/flash", () => {
   before(() => {
-    makeImage(image);
+    makeSmallCard(image);
     execFileSync("zstd", ["-q", "-1", image, "-o", packed]);
   });
 
@@ -348,23 +345,4 @@ describe("scripts/flash", () => {
 function flash(args: readonly string[], input = "", before: readonly string[] = []) {
   const [command = "", ...rest] = [...before, process.execPath, program, ...args];
   return spawnSync(command, rest, { encoding: "utf8", input });
-}
-
-function onCard(card: string, name: string): string {
-  return execFileSync("mtype", ["-i", `${card}@@${MIB}`, `::${name}`], { encoding: "utf8" });
-}
-
-/** A small card: 1 MiB with a partition table, and a FAT file system. */
-function makeImage(path: string): void {
-  const fat = `${path}.fat`;
-  writeFileSync(fat, "");
-  truncateSync(fat, 32 * MIB);
-  execFileSync("mkfs.vfat", ["-i", "12345678", fat], { stdio: "ignore" });
-  const head = Buffer.alloc(MIB);
-  const entry = head.subarray(446, 462);
-  entry[4] = 0x0c;
-  entry.writeUInt32LE(2048, 8);
-  entry.writeUInt32LE((32 * MIB) / 512, 12);
-  head.writeUInt16LE(0xaa55, 510);
-  writeFileSync(path, Buffer.concat([head, readFileSync(fat)]));
 }

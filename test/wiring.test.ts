@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { describe, test } from "node:test";
+import { drawLamps, litSpans } from "../scripts/lamps.js";
 import { drawWiring, pinnedParts } from "../scripts/wiring.js";
 import { type Board, knownBoards, type LampName, parseBoard } from "../src/board.js";
 import { type Face, type Lamp, label, lampsOf, type RoleFace, type View } from "../src/panel/lamp.js";
@@ -102,6 +103,34 @@ test("the wiring in the README is that of every Raspberry Pi", () => {
 });
 
 describe("the label is that of the code", () => {
+  test("in the picture", () => {
+    assert.equal(readFileSync("board/common/lamps.svg", "utf8"), drawLamps(), "npm run lamps");
+  });
+
+  const strips: readonly { lamp: Lamp; lit: ReturnType<typeof litSpans> }[] = [
+    { lamp: { pattern: "off" }, lit: [] },
+    { lamp: { pattern: "on" }, lit: [[0, 3000]] },
+    {
+      lamp: { pattern: "blink", stepsMs: [50, 1950] },
+      lit: [
+        [0, 50],
+        [2000, 2050],
+      ],
+    },
+    {
+      lamp: { pattern: "blink", stepsMs: [1000, 1000] },
+      lit: [
+        [0, 1000],
+        [2000, 3000],
+      ],
+    },
+  ];
+  for (const { lamp, lit } of strips) {
+    test(`a strip of ${printed(lamp)} is coloured where it is lit`, () => {
+      assert.deepEqual(litSpans(lamp, 3000), lit);
+    });
+  }
+
   for (const [where, text] of Object.entries({ "panel.md": panel, "README.md": front })) {
     test(`three lamps, in ${where}`, () => {
       const rows = table(text, "what it means", "`face`", "role", "maintenance", "fault");
