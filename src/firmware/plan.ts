@@ -137,7 +137,6 @@ export function planSystem(system: SystemConfig, carried: readonly string[], mac
     network: [
       { about: "host name", steps: [{ write: "/proc/sys/kernel/hostname", text: `${hostname}\n` }] },
       namesStage(system),
-      { about: "lo", steps: [ipBatch(["link set dev lo up"])] },
       ...there.map((each) => interfaceStage(each, system)),
       ...routerStages(system, machine),
     ],

@@ -509,7 +509,7 @@ describe("a start", () => {
     rmSync(join(place.root, "run/carpio/network"));
     const done = await start(toml, undefined, place);
     assert.deepEqual(done.problems, []);
-    assert.deepEqual(done.awaited, ["/sbin/ip", "/sbin/ip", "nft", "nft"]);
+    assert.deepEqual(done.awaited, ["/sbin/ip", "nft", "nft"]);
     assert.equal(done.ran.filter((line) => line.startsWith("dropbearkey")).length, 1);
   });
 
