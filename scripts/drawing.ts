@@ -31,6 +31,7 @@ ${parts.join("\n")}
 `;
 }
 
+/** One line of it. `words` is SVG as well: an `&` or a `<` has to be written as such. */
 export function text(x: number, y: number, words: string, kind?: string): string {
   return `<text x="${x}" y="${y}"${kind === undefined ? "" : ` class="${kind}"`}>${words}</text>`;
 }

@@ -52,7 +52,12 @@ export function drawLamps(): string {
     ],
     parts: [
       text(LEFT, 36, "What the lamps mean", "title"),
-      text(LEFT, 60, "A strip is three seconds in the life of a lamp: coloured while it is lit.", "note"),
+      text(
+        LEFT,
+        60,
+        "A strip is three seconds in the life of a lamp: coloured while it is lit. As role: as in the row of the board's role.",
+        "note",
+      ),
       ...LAMPS.map(drawHead),
       ...shown.flatMap(drawRow),
     ],

@@ -146,6 +146,7 @@ async function run({ config: path, topics, tolerant, after }: Options): Promise<
   const ip = openIp();
   if (after !== undefined && !existsSync(after)) {
     await rehearse(path, ip);
+    // While nobody waits for us.
     if (!existsSync(after)) tidyMemory();
     await untilThere(after);
   }

@@ -264,8 +264,6 @@ export async function startDaemon(
     const arranged = interfaces.arrange();
     if (atStart) refilter();
     await arranged;
-    // Nobody depends on us yet.
-    tidyMemory();
   }
 
   // ---- What the kernel does ------------------------------------------------
@@ -502,6 +500,8 @@ export async function startDaemon(
   takeToken();
   serve();
   await arranged;
+  // Nobody depends on us yet.
+  tidyMemory();
   const heartbeat = beat(lineOfBeat);
   const reviews = [
     setInterval(interfaces.review, REVIEW_MS),

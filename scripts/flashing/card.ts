@@ -11,7 +11,7 @@ import type { CardFile } from "./card-files.js";
 
 export type Progress = (bytes: number) => void;
 
-const run = promisify(execFile);
+const start = promisify(execFile);
 const CHUNK_BYTES = 1 << 20;
 /** What waits in memory would make the progress a lie, and its end a long silence. */
 const SYNC_BYTES = 16 << 20;
@@ -27,10 +27,10 @@ export function mustBeOurs(path: string, isDevice: boolean): void {
 
 /** For the desktop, which may be shown partitions that are no more. */
 export async function showPartitions(path: string): Promise<void> {
-  await run("blockdev", ["--rereadpt", path]).catch(() => {});
+  await start("blockdev", ["--rereadpt", path]).catch(() => {});
 }
 
-/** As long as it is open nobody can mount a part of it, such as a desktop that finds a new file system. */
+/** As long as a device is open nobody can mount a part of it, such as a desktop that finds a new file system. */
 export class Card implements AsyncDisposable {
   readonly #path: string;
   readonly #isDevice: boolean;
@@ -85,10 +85,10 @@ export class Card implements AsyncDisposable {
   /** Puts a file into the FAT file system that begins there, and looks whether it is in it. */
   async putFile(offset: number, { from, name }: CardFile): Promise<void> {
     const there = ["-i", `${this.#path}@@${offset}`];
-    await run("mcopy", ["-o", ...there, from, `::${name}`]);
+    await this.#run("mcopy", ["-o", ...there, from, `::${name}`]);
     await this.#try(this.#handle.sync());
     await this.#forgetCached();
-    const { stdout: found } = await run("mtype", [...there, `::${name}`], { encoding: "buffer" });
+    const { stdout: found } = await this.#run("mtype", [...there, `::${name}`]);
     if (!found.equals(await readFile(from)))
       throw new Error(`${name} on ${this.#path} is not what ${from} is`);
   }
@@ -102,7 +102,19 @@ export class Card implements AsyncDisposable {
    * read. `blockdev --flushbufs` would be root's alone, and a card may belong to a group.
    */
   async #forgetCached(): Promise<void> {
-    if (this.#isDevice) await run("dd", [`if=${this.#path}`, "iflag=nocache", "count=0", "status=none"]);
+    if (this.#isDevice)
+      await this.#run("dd", [`if=${this.#path}`, "iflag=nocache", "count=0", "status=none"]);
+  }
+
+  /** Throws what it said first, which names no card either. */
+  async #run(program: string, args: readonly string[]): Promise<{ readonly stdout: Buffer }> {
+    try {
+      return await start(program, args, { encoding: "buffer" });
+    } catch (error) {
+      const { stderr, message } = error as Error & { readonly stderr?: Buffer };
+      const [said] = (stderr?.toString() ?? "").trim().split("\n");
+      throw new Error(`${this.#path}: ${program}: ${said || message}`);
+    }
   }
 
   /** What the system says of a write or a read names no card. */

@@ -13,7 +13,7 @@ import { LEASE_SCRIPT } from "./lease-script.js";
 export type Step =
   | { readonly write: string; readonly text: string; readonly mode?: number }
   /** What another file says at that moment. */
-  | { readonly write: string; readonly from: string }
+  | { readonly write: string; readonly source: string }
   | { readonly run: readonly string[]; readonly input?: string }
   /** A file that a command makes once, and the card keeps. */
   | { readonly keep: string; readonly at: string; readonly make: readonly string[] };
@@ -141,11 +141,11 @@ export function planSystem(system: SystemConfig, carried: readonly string[], mac
       ...routerStages(system, machine),
     ],
     others: [
+      ...(machine.updates ? [{ about: "updates", steps: [makePipes] }] : []),
       mdnsStage(machine),
       { about: "leases", steps: [{ write: LEASE, text: LEASE_SCRIPT, mode: EXECUTABLE }] },
       porterStage(all, missed, system),
       ...sshStages(system),
-      ...(machine.updates ? [{ about: "updates", steps: [makePipes] }] : []),
     ],
     services: [
       { name: "porter", argv: [PORTER] },
@@ -163,7 +163,7 @@ export function describePlan({ network, others, services, problems }: Plan): str
   const indented = (text: string) => text.trimEnd().replace(/^/gm, "    ");
   const ofStep = (step: Step): string => {
     if ("text" in step) return `  write ${step.write}\n${indented(step.text)}`;
-    if ("from" in step) return `  write ${step.write}, as ${step.from} says it`;
+    if ("source" in step) return `  write ${step.write}, as ${step.source} says it`;
     if ("keep" in step) return `  keep ${step.keep} as ${step.at}, made by ${step.make.join(" ")}`;
     return [`  run ${step.run.join(" ")}`, ...(step.input ? [indented(step.input)] : [])].join("\n");
   };
@@ -230,7 +230,7 @@ function bare(name: string): InterfaceConfig {
 /** Which one was set up is noted before that is done: another one that comes meanwhile is noticed. */
 function interfaceStage(wanted: InterfaceConfig, system: SystemConfig): Stage {
   const { name, vlan } = wanted;
-  const note = { write: `${INTERFACES}/${name}/ifindex`, from: `/sys/class/net/${name}/ifindex` };
+  const note = { write: `${INTERFACES}/${name}/ifindex`, source: `/sys/class/net/${name}/ifindex` };
   return { about: name, steps: [...(vlan ? [] : [note]), ...stepsOf(wanted, system)] };
 }
 

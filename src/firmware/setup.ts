@@ -80,12 +80,12 @@ export async function setUp(order: SetupOrder, setting: Setting = here): Promise
     return problems;
   }
   problems.push(...(await carryOut(plan.network, order, setting)));
-  await leaveWord(problems, problems, root, setting);
+  await leaveWord(problems, root, setting);
   await write(join(root, RUN, NETWORK), "");
   const later = await carryOut(plan.others, order, setting);
   later.push(...(await leaveServices(plan.services, root)));
   problems.push(...later);
-  if (later.length > 0) await leaveWord(problems, later, root, setting);
+  if (later.length > 0) await leaveWord(problems, root, setting);
   // Services begin, whatever the card does with the rest.
   await write(join(root, RUN, SET_UP), "");
   await blameRecords(root, setting);
@@ -126,9 +126,9 @@ async function take(
   setting: Setting,
 ): Promise<string | undefined> {
   if ("write" in step) {
-    const [text, mode] =
-      "text" in step ? [step.text, step.mode] : [readFileSync(join(root, step.from), "utf8"), undefined];
-    await write(join(root, step.write), text, mode);
+    const at = join(root, step.write);
+    if ("text" in step) await write(at, step.text, step.mode);
+    else await write(at, readFileSync(join(root, step.source), "utf8"));
     return undefined;
   }
   if ("run" in step) return setting.run(step.run, step.input);
@@ -187,15 +187,11 @@ function physicalOf({ system, groups }: Config): readonly string[] {
 }
 
 /** For the daemon, which makes lamps and status of it, and for the log. */
-async function leaveWord(
-  problems: readonly string[],
-  news: readonly string[],
-  root: string,
-  { say }: Setting,
-): Promise<void> {
+async function leaveWord(problems: readonly string[], root: string, { say }: Setting): Promise<void> {
   const path = join(root, RUN, ERRORS);
   if (problems.length === 0) return rm(path, { force: true });
-  say(inLines(news));
+  const before = linesOf(path);
+  say(inLines(problems.filter((problem) => !before.includes(problem))));
   await write(path, inLines(problems)).catch((error: Error) => say(`${ERRORS}: ${error.message}\n`));
 }
 
@@ -207,13 +203,19 @@ async function blameCard(what: string, why: unknown, root: string, { say }: Sett
   await told.catch((error: Error) => say(`${CARD_PROBLEMS}: ${error.message}\n`));
 }
 
-/** The other one of a pair is read instead. But what is to be kept next may belong into this one, and then it is late to say so. */
+/**
+ * Of two records the other one is read instead. But the next one may have to go here, and then it is
+ * late to say so. A card that hangs at one is not asked for the others.
+ */
 async function blameRecords(root: string, setting: Setting): Promise<void> {
   const folder = join(root, RECORDS);
   for (const name of existsSync(folder) ? readdirSync(folder).toSorted() : []) {
-    await inTime(readBeginning(join(folder, name))).catch((error: unknown) =>
-      blameCard(`its record ${name} cannot be read, so replace the card`, error, root, setting),
-    );
+    const blame = async (error: unknown) => {
+      await blameCard(`its record ${name} cannot be read, so replace the card`, error, root, setting);
+      return (error as NodeJS.ErrnoException).code !== undefined;
+    };
+    const answers = await inTime(readBeginning(join(folder, name))).then(() => true, blame);
+    if (!answers) return;
   }
 }
 

@@ -17,7 +17,7 @@ import type { Lab } from "../lab/lab.js";
 import { becomeLabRoot } from "../lab/namespace.js";
 import { type Daemon, ucarp } from "../lab/peers.js";
 import { Appliance, addressOf } from "./appliance.js";
-import { copyCard, imageOf, putText, readText, showNotices } from "./card.js";
+import { copyCard, imageOf, listFiles, putText, readText, showNotices } from "./card.js";
 import { openNetwork, ROUTER } from "./network.js";
 import {
   AHEAD_SECONDS,
@@ -211,6 +211,10 @@ describe("a board that is asked for everything", { timeout: 900_000 }, () => {
     assert.match(await page(lab.client, OUTSIDE.address), isTold);
     assert.match(await inBoard("dmesg"), isTold);
     assert.equal(await inBoard("cd /proc/sys/net && cat ipv4/ip_forward ipv6/conf/all/forwarding"), "0\n0\n");
+    await board.until(async () => listFiles(card).includes("carpio-errors.txt"), {
+      holds: Boolean,
+      what: "carpio-errors.txt on the card",
+    });
     assert.match(readText(card, "carpio-errors.txt"), isTold);
   });
 

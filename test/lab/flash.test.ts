@@ -192,7 +192,7 @@ describe("scripts/flash with a disc", { skip: whyNoLoopDiscs(root) ?? false }, (
       writeFileSync(join(folder, name), text, { mode: 0o755 });
     }
     const [command = "", ...rest] = [...before, process.execPath, program, ...args];
-    const env = { ...process.env, PATH: `${folder}:${path}` };
+    const env = { ...process.env, LC_ALL: "C", PATH: `${folder}:${path}` };
     return spawnSync(command, rest, { encoding: "utf8", input: answer, env });
   }
 });

@@ -51,7 +51,15 @@ export class LoopDisc implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const undo of this.#undo.toReversed()) undo();
+    const failed: unknown[] = [];
+    for (const undo of this.#undo.toReversed()) {
+      try {
+        undo();
+      } catch (error) {
+        failed.push(error);
+      }
+    }
+    if (failed.length > 0) throw new AggregateError(failed, `${this.path} could not be put away`);
   }
 }
 
@@ -62,7 +70,9 @@ export function whyNoLoopDiscs(folder: string): string | undefined {
     disc.addPartition(1 << 16);
     return undefined;
   } catch (error) {
-    return `loop devices are not for us here: ${error instanceof Error ? error.message.trim() : error}`;
+    const said = error instanceof Error ? error.message.trim() : String(error);
+    if (!/permi|No such (file|device)/i.test(said)) throw error;
+    return `loop devices are not for us here: ${said}`;
   }
 }
 

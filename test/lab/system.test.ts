@@ -17,6 +17,7 @@ await becomeLabRoot();
 const MAIN = join(import.meta.dirname, "../../src/main.js");
 const PORTER = join(import.meta.dirname, "../../../board/payload/usr/lib/carpio/porter");
 const WAIT_MS = 60_000;
+const WORN = "the card: it is worn";
 const SERVER = "198.51.100.9";
 
 /** Written on a computer with Windows. */
@@ -90,16 +91,17 @@ describe("a board's own system", { timeout: 120_000 }, () => {
     const names = ["eth0", "eth1"].map((name) => `[[network.interface]]\nname = "${name}"\n`);
     writeFileSync(path, [...names, '[status]\nlisten = "127.0.0.1:8080"\n'].join(""));
     await using late = await Namespace.open("late");
+    await late.ip("link set lo up");
     await late.run([process.execPath, MAIN, "setup", "--config", path]);
     const command = `echo $$ >/run/daemon.pid; exec "$@" run --tolerant --config ${path}`;
     const daemon = late.spawn(["sh", "-c", command, "sh", process.execPath, MAIN]);
     t.after(() => daemon.stop());
     await daemon.waitForLine(/^carpio \S+ as /, WAIT_MS);
     const ask = [process.execPath, MAIN, "status", "--json", "--config", path];
-    const isMissed = async (name: string) => {
-      const { faults } = JSON.parse(await late.run(ask)) as { readonly faults: readonly string[] };
-      return faults.some((fault) => fault.includes(`found no ${name} on this board`));
-    };
+    const faults = async () =>
+      (JSON.parse(await late.run(ask)) as { readonly faults: readonly string[] }).faults;
+    const isMissed = async (name: string) =>
+      (await faults()).some((fault) => fault.includes(`found no ${name} on this board`));
     assert.deepEqual([await isMissed("eth0"), await isMissed("eth1")], [true, true]);
     const porter = late.spawn(["busybox", "sh", PORTER]);
     t.after(() => porter.stop());
@@ -110,5 +112,10 @@ describe("a board's own system", { timeout: 120_000 }, () => {
         assert.ok(performance.now() < until, `${name} is still missed`);
       assert.equal(await isMissed("eth1"), name === "eth0");
     }
+    // What is found of the card when the daemon has begun reaches it as well.
+    await late.run(["sh", "-c", 'echo "$1" >>/run/carpio/card-problems', "sh", WORN]);
+    await late.run(["sh", "-c", 'kill -HUP "$(cat /run/daemon.pid)"']);
+    for (const until = performance.now() + WAIT_MS; !(await faults()).some((it) => it.includes(WORN)); )
+      assert.ok(performance.now() < until, `${WORN} is not told`);
   });
 });
