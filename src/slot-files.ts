@@ -56,15 +56,20 @@ export function openSlotFiles(paths: readonly [string, string]): SlotFiles {
   };
 }
 
+/** What is there, whatever it means: a device goes on behind it. Throws what the kernel said. */
+export async function readSlotBytes(path: string): Promise<Buffer> {
+  const file = await open(path, "r");
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(SLOT_BYTES), 0, SLOT_BYTES, 0);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}
+
 async function readSlot(path: string): Promise<Slot | undefined> {
   try {
-    const file = await open(path, "r");
-    try {
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(SLOT_BYTES), 0, SLOT_BYTES, 0);
-      return decodeSlot(buffer.subarray(0, bytesRead));
-    } finally {
-      await file.close();
-    }
+    return decodeSlot(await readSlotBytes(path));
   } catch {
     return undefined;
   }

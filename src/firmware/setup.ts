@@ -5,14 +5,14 @@
  * gives what an empty one does.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { appendFile, chmod, copyFile, mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { appendFile, chmod, copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { systemReason } from "../config/text-file.js";
 import { type Config, describeProblem, emptyConfig, readConfig } from "../config.js";
 import { runProgram } from "../linux/program.js";
 import { runtimeDirectory } from "../runtime.js";
-import { SLOT_BYTES } from "../slot.js";
+import { readSlotBytes } from "../slot-files.js";
 import { type Card, RECORDS } from "./card.js";
 import { describePlan, type Machine, planSystem, RUN, type Service, type Stage, type Step } from "./plan.js";
 import { readRules } from "./rules.js";
@@ -80,12 +80,16 @@ export async function setUp(order: SetupOrder, setting: Setting = here): Promise
     return problems;
   }
   problems.push(...(await carryOut(plan.network, order, setting)));
+  setting.say(inLines(problems));
   await leaveWord(problems, root, setting);
   await write(join(root, RUN, NETWORK), "");
   const later = await carryOut(plan.others, order, setting);
   later.push(...(await leaveServices(plan.services, root)));
   problems.push(...later);
-  if (later.length > 0) await leaveWord(problems, root, setting);
+  if (later.length > 0) {
+    setting.say(inLines(later));
+    await leaveWord(problems, root, setting);
+  }
   // Services begin, whatever the card does with the rest.
   await write(join(root, RUN, SET_UP), "");
   await blameRecords(root, setting);
@@ -186,12 +190,10 @@ function physicalOf({ system, groups }: Config): readonly string[] {
   return [...named, ...groups.map((group) => group.interface)].filter((name) => !made.includes(name));
 }
 
-/** For the daemon, which makes lamps and status of it, and for the log. */
+/** For the daemon, which makes lamps and status of it. */
 async function leaveWord(problems: readonly string[], root: string, { say }: Setting): Promise<void> {
   const path = join(root, RUN, ERRORS);
   if (problems.length === 0) return rm(path, { force: true });
-  const before = linesOf(path);
-  say(inLines(problems.filter((problem) => !before.includes(problem))));
   await write(path, inLines(problems)).catch((error: Error) => say(`${ERRORS}: ${error.message}\n`));
 }
 
@@ -210,12 +212,14 @@ async function blameCard(what: string, why: unknown, root: string, { say }: Sett
 async function blameRecords(root: string, setting: Setting): Promise<void> {
   const folder = join(root, RECORDS);
   for (const name of existsSync(folder) ? readdirSync(folder).toSorted() : []) {
-    const blame = async (error: unknown) => {
-      await blameCard(`its record ${name} cannot be read, so replace the card`, error, root, setting);
-      return (error as NodeJS.ErrnoException).code !== undefined;
-    };
-    const answers = await inTime(readBeginning(join(folder, name))).then(() => true, blame);
-    if (!answers) return;
+    const error = await inTime(readSlotBytes(join(folder, name))).then(
+      () => undefined,
+      (why: NodeJS.ErrnoException) => why,
+    );
+    if (!error) continue;
+    await blameCard(`its record ${name} cannot be read, so replace the card`, error, root, setting);
+    // No word of the kernel's: it took too long.
+    if (error.code === undefined) return;
   }
 }
 
@@ -297,16 +301,6 @@ function ethernets(root: string): readonly string[] {
   );
   const real = wired.filter((name) => existsSync(join(folder, name, "device")));
   return (real.length > 0 ? real : wired).toSorted((a, b) => a.localeCompare(b, "en", { numeric: true }));
-}
-
-/** What stands for a record goes on to the end of the card. */
-async function readBeginning(path: string): Promise<void> {
-  const file = await open(path);
-  try {
-    await file.read(Buffer.alloc(SLOT_BYTES), 0, SLOT_BYTES, 0);
-  } finally {
-    await file.close();
-  }
 }
 
 function readOr<T>(path: string, otherwise: T): string | T {

@@ -17,7 +17,7 @@ import { MOST_BYTES } from "./payload.js";
 import { PAYLOADS, PROGRESS } from "./plan.js";
 import type { UpdateLine } from "./slot-commands.js";
 
-/** The service of the last update has just ended, and the next one starts. */
+/** The service of the last update has just ended, and the next one starts; or the board has just started. */
 const READY_MS = 5_000;
 const LOOK_MS = 50;
 
@@ -89,21 +89,18 @@ export function openUpdates(
 
 /** The reading end first: nobody may speak into a pipe that nobody hears. */
 async function openPipes(runtime: string): Promise<readonly [Socket, Socket]> {
-  const heard = openPipe(join(runtime, PROGRESS), constants.O_RDONLY);
-  if (typeof heard === "string") throw new Error(heard);
   const until = performance.now() + READY_MS;
   for (;;) {
-    const spoken = openPipe(join(runtime, PAYLOADS), constants.O_WRONLY);
-    if (typeof spoken === "number") {
+    const heard = openPipe(join(runtime, PROGRESS), constants.O_RDONLY);
+    const spoken = typeof heard === "number" ? openPipe(join(runtime, PAYLOADS), constants.O_WRONLY) : heard;
+    if (typeof heard === "number" && typeof spoken === "number") {
       return [
         new Socket({ fd: heard, readable: true, writable: false }),
         new Socket({ fd: spoken, readable: false, writable: true }),
       ];
     }
-    if (performance.now() > until) {
-      closeSync(heard);
-      throw new Error(`the update service does not listen: ${spoken}`);
-    }
+    if (typeof heard === "number") closeSync(heard);
+    if (performance.now() > until) throw new Error(`the update service does not listen: ${spoken}`);
     await sleep(LOOK_MS);
   }
 }
