@@ -30,7 +30,7 @@ import { moment, packFile, packKernel, settle } from "./firmware/tree.mjs";
 
 const startedAt = performance.now();
 /** The slot of every board, for those that run already. */
-const update = "carpio-update.sqf";
+const update = "carpio-update";
 const boards = readdirSync(join(root, "board"))
   .filter((name) => existsSync(join(root, "board", name, "image.toml")))
   .sort();
@@ -92,7 +92,7 @@ function makeImage(board, key, address) {
     makeBase({ ...base, seconds }, say);
     const slot = { folder: join(work, "slot"), file: join(card, "slot-a.sqf"), version };
     const programs = makeSlot({ ...slot, seconds, key }, say);
-    copyFileSync(slot.file, join(work, update));
+    copyFileSync(slot.file, join(work, `${update}.sqf`));
     // The same twice: a new card as well has something to fall back to.
     copyFileSync(slot.file, join(card, "slot-b.sqf"));
     const loader = layBoardFiles(board, { card, work, kernel, layout });
@@ -108,7 +108,8 @@ function makeImage(board, key, address) {
     packFile(join(work, image));
     const paper = { board, version, license, seconds, layout, work, image, address };
     const inventory = listInputs({ ...paper, inputs: [kernel.input, ...programs, ...loader] });
-    publish(board, work, [image, `${image}.zst`, update, ...inventory, ...describeForImager(paper)]);
+    publish(work, update, [`${update}.sqf`]);
+    publish(work, `carpio-${board}`, [image, `${image}.zst`, ...inventory, ...describeForImager(paper)]);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
@@ -130,16 +131,16 @@ function layBoardFiles(board, { card, work, kernel, layout }) {
   return withCopyright;
 }
 
-/** Into dist/, each file whole or not at all; the sums last. */
-function publish(board, work, made) {
+/** Into dist/, each file whole or not at all; the sums last. What each board makes anew has sums of its own. */
+function publish(work, what, made) {
   const sums = made.map((name) => `${digestOf(join(work, name))}  ${name}\n`).join("");
-  writeFileSync(join(work, `carpio-${board}.sha256`), sums);
-  for (const name of [...made, `carpio-${board}.sha256`]) {
+  writeFileSync(join(work, `${what}.sha256`), sums);
+  for (const name of [...made, `${what}.sha256`]) {
     renameSync(join(work, name), join(root, "dist", name));
     const megabytes = statSync(join(root, "dist", name)).size / 1e6;
     if (megabytes >= 1) say(`dist/${name}: ${megabytes.toFixed(1)} MB`);
   }
-  say(`dist/carpio-${board}.sha256 and what describes it: done`);
+  say(`dist/${what}.sha256 and what it lists: done`);
 }
 
 function say(line) {

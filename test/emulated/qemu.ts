@@ -137,6 +137,14 @@ export class Qemu implements AsyncDisposable {
     if (this.#chip === "bcm2835") await this.#ask(PULL_UP);
   }
 
+  /** Has QEMU do something to the machine. */
+  protected async command(execute: string, parameters: object): Promise<void> {
+    const qmp = await openQmp(join(this.#directory, "qmp"));
+    const answer = await qmp.ask(JSON.stringify({ execute, arguments: parameters }));
+    qmp.close();
+    if (!answer.startsWith('{"return"')) throw new Error(`${execute}: ${answer}`);
+  }
+
   /** Where its status is to be had, for somebody who has come in by the door. */
   get host(): string {
     return this.#outside.host;

@@ -25,7 +25,7 @@ export interface ApplianceOptions {
   readonly writeLog?: string;
   /** Sectors of the card of a `virt`, counted from its beginning, that nobody can read any more. */
   readonly unreadable?: readonly number[];
-  /** How fast the card of a `virt` is read, and no faster. */
+  /** How fast the card of a `virt` is read at first, and no faster. */
   readonly bytesPerSecond?: number;
   /** For eth1 of a `virt` board. */
   readonly secondCable?: Cable;
@@ -37,6 +37,8 @@ export const ALONE = 15;
 const PI_TREE = "bcm2837-rpi-3-b.dtb";
 /** Half a gigabyte is what the smallest of the boards has. */
 const VIRT_MACHINE = ["-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", "512"];
+/** QEMU's name for what slows a card down. */
+const PACE = "pace";
 /** Writes that QEMU has merged may have more parts than its log of them can take. */
 const VIRTIO_CARD = "virtio-blk-pci,drive=card,request-merging=off";
 /** With a thread for each processor, those that wait for the kernel starve the one that boots. */
@@ -65,6 +67,12 @@ export class Appliance extends Qemu {
       await appliance.close();
       throw error;
     }
+  }
+
+  /** Of one that has been given a speed. */
+  async changeCardSpeed(bytesPerSecond: number): Promise<void> {
+    const limits = { path: `/objects/${PACE}`, property: "limits", value: { "bps-read": bytesPerSecond } };
+    await this.command("qom-set", limits);
   }
 }
 
@@ -97,7 +105,7 @@ export function machineOf(options: MachineOptions): readonly string[] {
         ...[...VIRT_MACHINE, ...started, "-append", line, "-serial", "stdio"],
         ...(bytesPerSecond === undefined
           ? []
-          : ["-object", `throttle-group,id=pace,x-bps-read=${bytesPerSecond}`]),
+          : ["-object", `throttle-group,id=${PACE},x-bps-read=${bytesPerSecond}`]),
         ...["-blockdev", JSON.stringify(driveOf(options)), "-device", VIRTIO_CARD],
         ...["-device", "i6300esb", "-action", "watchdog=reset"],
         ...[...netdev, "-device", `virtio-net-pci,${network},romfile=`],
@@ -115,7 +123,7 @@ function driveOf({ card, writeLog, unreadable = [], bytesPerSecond }: ApplianceO
   const bad = unreadable.map((sector) => ({ event: "none", iotype: "read", sector }));
   const whole = { driver: "file", filename: card };
   const image =
-    bytesPerSecond === undefined ? whole : { driver: "throttle", "throttle-group": "pace", file: whole };
+    bytesPerSecond === undefined ? whole : { driver: "throttle", "throttle-group": PACE, file: whole };
   const file = bad.length === 0 ? image : { driver: "blkdebug", image, "inject-error": bad };
   const named = { "node-name": "card", file };
   if (writeLog === undefined) return { driver: "raw", ...named };

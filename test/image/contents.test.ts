@@ -21,6 +21,8 @@ const SELF_TESTED = /\/libgnutls\.so\.\d+$/;
 const SECRET_NAMES = /(^|\/)(id_[a-z0-9]+|.*\.(pem|key|p12)|shadow|authorized_keys|\.npmrc|\.netrc|token)$/;
 /** What somebody downloads. */
 const MOST_PACKED_BYTES = 64_000_000;
+const UPDATE = "carpio-update.sqf";
+const UPDATE_SUMS = "carpio-update.sha256";
 /** A builder who is far away, in a folder with another name. */
 const ELSEWHERE = { TZ: "Pacific/Kiritimati", LC_ALL: "C", UMASK: "077" } as const;
 
@@ -41,12 +43,16 @@ for (const kind of KINDS) {
 
     test("its sums are those of everything that was made with it", () => {
       const folder = dirname(imageOf(kind));
-      const files = madeWith(kind).filter((name) => !name.endsWith(".sha256"));
-      const sums = files.map((name) => `${digestOf(join(folder, name))}  ${name}`);
-      const listed = readFileSync(join(folder, `carpio-${kind}.sha256`), "utf8")
-        .trimEnd()
-        .split("\n");
-      assert.deepEqual(listed.toSorted(), sums.toSorted());
+      const sumsOf = (names: readonly string[]) =>
+        names.map((name) => `${digestOf(join(folder, name))}  ${name}\n`).toSorted();
+      const listedIn = (name: string) =>
+        readFileSync(join(folder, name), "utf8")
+          .split(/(?<=\n)/)
+          .toSorted();
+      const files = madeWith(kind).filter((name) => !name.endsWith(".sha256") && name !== UPDATE);
+      assert.deepEqual(listedIn(`carpio-${kind}.sha256`), sumsOf(files));
+      // Another board's image makes it anew.
+      assert.deepEqual(listedIn(UPDATE_SUMS), sumsOf([UPDATE]));
     });
 
     test("it has no key, no password, and no path or name of the computer that made it", () => {
@@ -124,7 +130,7 @@ test("made again in another folder, with another umask and time zone, all of it 
 function madeWith(kind: Kind): readonly string[] {
   const own = [".img", ".img.zst", ".spdx.json", ".sha256"].map((ending) => `carpio-${kind}${ending}`);
   const forImager = kind === "raspberrypi" ? [`carpio-${kind}.imager.json`, "carpio.svg"] : [];
-  return [...own, ...forImager, "carpio-update.sqf"];
+  return [...own, ...forImager, UPDATE, UPDATE_SUMS];
 }
 
 /** Everything that is on the card, and in its archives; gives all files. */
