@@ -26,8 +26,8 @@ set_way() {
 }
 
 tell() {
-  cat "$run/resolv-static" "$run"/dns-* >"$run/resolv.new" 2>/dev/null
-  mv "$run/resolv.new" "$run/resolv.conf"
+  cat "$run/resolv-static" "$run"/dns-* >"$run/resolv.$$" 2>/dev/null
+  mv "$run/resolv.$$" "$run/resolv.conf"
 }
 
 # It starts again, and finds the address: a hang-up that comes before it waits for one is lost.

@@ -285,8 +285,12 @@ async function machineHere(wanted: readonly string[], root: string) {
     interfaces = ethernets(root);
   }
   const [first = ""] = interfaces;
-  const mac = readOr(join(root, "sys/class/net", first, "address"), "");
-  return { interfaces, suffix: mac.trim().replaceAll(":", "").slice(-4) || "0000" };
+  const mac = readOr(join(root, "sys/class/net", first, "address"), "")
+    .trim()
+    .replaceAll(":", "");
+  // Where no interface is there yet: most boards of one kind have MACs that are made of it, too.
+  const serial = readOr(join(root, "proc/device-tree/serial-number"), "").replaceAll("\0", "");
+  return { interfaces, suffix: (mac || serial).slice(-4) || "0000" };
 }
 
 /** Those with hardware behind them come first; elsewhere, in a namespace, there may be none of these. */

@@ -1,5 +1,5 @@
 /**
- * `GET /log`: the lines of a board since its start, for whoever has the token.
+ * `GET /log`: the latest lines of a board, for whoever has the token.
  * Where they are kept is for others.
  */
 import { type Answer, jsonError } from "./route.js";

@@ -24,6 +24,8 @@ import { describePlan, type Machine, planSystem } from "../../src/firmware/plan.
 import { problemsOfCard, problemsOfStart, type Setting, setUp } from "../../src/firmware/setup.js";
 
 const MAIN = join(import.meta.dirname, "../../src/main.js");
+/** It is waited for. */
+const LATE = { timeout: 60_000 };
 const parent = mkdtempSync(join(tmpdir(), "carpio-setup-"));
 after(() => rmSync(parent, { recursive: true }));
 
@@ -662,4 +664,13 @@ test("carpio setup --dry-run shows the plan and does nothing", () => {
   assert.match(stderr, /write \/proc\/sys\/kernel\/hostname\n {4}carpio-c0de\n/);
   assert.match(stderr, /service dhcp-end0: .* udhcpc -f -i end0/);
   assert.equal(existsSync(join(root, "run")), false);
+});
+
+test("a board whose interface comes late has a name of its own all the same", LATE, () => {
+  const root = join(parent, "late");
+  mkdirSync(join(root, "proc/device-tree"), { recursive: true });
+  writeFileSync(join(root, "proc/device-tree/serial-number"), "00000000abcd1f2e\0");
+  const argv = [MAIN, "setup", "--dry-run", "--root", root, "--config", join(root, "none.toml")];
+  const { stderr } = spawnSync(process.execPath, argv, { encoding: "utf8" });
+  assert.match(stderr, /write \/proc\/sys\/kernel\/hostname\n {4}carpio-1f2e\n/);
 });

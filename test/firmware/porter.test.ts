@@ -12,6 +12,7 @@ import { createInterface } from "node:readline";
 import { test } from "node:test";
 
 const PORTER = join(import.meta.dirname, "../../../board/payload/usr/lib/carpio/porter");
+const LISTEN = 'process.on("SIGHUP", (name) => console.log(name)); process.stdin.pipe(process.stdout)';
 const noBusybox = spawnSync("busybox", ["true"]).error && "found no busybox";
 const LIMIT = { skip: noBusybox, timeout: 60_000 };
 
@@ -64,21 +65,26 @@ test(
     hall.find(["found no eth1", "found no eth11", "lan: found no eth1"]);
     for (const name of ["eth1", "eth11", "eth2"]) hall.setUp(name);
     for (const name of ["eth1", "eth11"]) hall.misses(name, [`found no ${name}`]);
-    const [calm, first, second] = ["cat", "cat", "cat"].map((name) => hall.run(name));
+    const [calm, daemon, beginner] = [hall.listen(), hall.listen(), hall.run("cat")];
+    for (const each of [calm, daemon]) assert.equal(await each.answer(), "here");
     hall.standOn("daemon", calm);
     hall.plugIn("eth2", 4);
     hall.open();
     // Nobody has missed that one.
     assert.deepEqual(await hall.said(), ["eth2 is there, and is set up", "commands of eth2"]);
-    hall.standOn("daemon", first);
+    hall.standOn("daemon", daemon);
     hall.plugIn("eth11", 5);
-    assert.deepEqual(await first?.ended, [null, "SIGHUP"]);
+    assert.equal(await daemon.said(), "SIGHUP");
     assert.deepEqual(hall.found(), ["found no eth1", "lan: found no eth1"]);
-    hall.standOn("daemon", second);
+    assert.deepEqual(await hall.said(), ["eth11 is there, and is set up", "commands of eth11"]);
+    // One that does not catch it yet reads everything when it does.
+    hall.standOn("daemon", beginner);
     hall.plugIn("eth1", 6);
-    assert.deepEqual(await second?.ended, [null, "SIGHUP"]);
+    assert.deepEqual(await hall.said(), ["eth1 is there, and is set up", "commands of eth1"]);
+    hall.plugIn("eth2", 7);
+    assert.deepEqual(await hall.said(), ["eth2 is there again, and is set up", "commands of eth2"]);
     assert.deepEqual(hall.found(), ["lan: found no eth1"]);
-    assert.equal(await calm?.answer(), "here");
+    for (const each of [calm, beginner]) assert.equal(await each.answer(), "here");
   },
 );
 
@@ -89,6 +95,17 @@ function buildHall() {
   mkdirSync(join(run, "interfaces"), { recursive: true });
   const children: ChildProcess[] = [];
   let lines: AsyncIterator<string> | undefined;
+  const converse = (program: string, argv: readonly string[]) => {
+    const child = spawn(program, argv, { stdio: ["pipe", "pipe", "inherit"] });
+    children.push(child);
+    const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    const said = async () => (await answers.next()).value;
+    const answer = () => {
+      child.stdin.write("here\n");
+      return said();
+    };
+    return { pid: child.pid, ended: once(child, "exit"), said, answer };
+  };
   return {
     plugIn(name: string, index: number, vlans: readonly string[] = []) {
       for (const path of ["", ...vlans.map((vlan) => `upper_${vlan}`)])
@@ -123,15 +140,10 @@ function buildHall() {
       const program = join(folder, `${children.length}`, name);
       mkdirSync(join(program, ".."));
       symlinkSync("/bin/cat", program);
-      const child = spawn(program, { stdio: ["pipe", "pipe", "inherit"] });
-      children.push(child);
-      const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-      const answer = async () => {
-        child.stdin.write("here\n");
-        return (await answers.next()).value;
-      };
-      return { pid: child.pid, ended: once(child, "exit"), answer };
+      return converse(program, []);
     },
+    /** A daemon, which does so too, and says what signal it has caught. */
+    listen: () => converse(process.execPath, ["-e", LISTEN]),
     standOn: (name: string, { pid }: { readonly pid: number | undefined } = { pid: 0 }) =>
       writeFileSync(join(run, `${name}.pid`), `${pid}\n`),
     async [Symbol.asyncDispose]() {

@@ -49,6 +49,8 @@ const WAITING = /^(\w+?)6?: *\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:0000 (?:0A|0
 const [CARP, SENDING] = [112, 255];
 /** Bits of a set of capabilities. */
 const [NET_ADMIN, NET_RAW, NONE] = [1 << 12, 1 << 13, 0];
+/** Which gives 15 s, and no more. */
+const AS_ON_A_PI = "i6300esb.heartbeat=15";
 /** Longer than the five seconds that switch a board off. */
 const HOLD_MS = 6_000;
 
@@ -78,6 +80,7 @@ describe("a board that is asked for everything", { timeout: 900_000 }, () => {
     card = copyCard(imageOf("virt"), join(lab.directory, "gate.img"));
     for (const [name, text] of Object.entries(filesOf(publicKey))) putText(card, name, text);
     showNotices(card);
+    putText(card, "cmdline.txt", `${readText(card, "cmdline.txt").trimEnd()} ${AS_ON_A_PI}\n`);
     const [cable, secondCable] = [await cableOf(lab, "gate"), await cableOf(lab, "gate", 1)];
     board = await Appliance.powerOn({ kind: "virt", card, number: NUMBER, cable, secondCable });
     await waitForFace(board, "master");
@@ -89,6 +92,10 @@ describe("a board that is asked for everything", { timeout: 900_000 }, () => {
 
   test("nothing is wrong", async () => {
     assert.deepEqual((await statusOf(board))?.faults, []);
+  });
+
+  test("its watchdog is as impatient as a Raspberry Pi's", async () => {
+    assert.match(await inBoard("dmesg"), /i6300esb.* heartbeat=15 sec/);
   });
 
   test("it has its addresses, by DHCP and without, and those of a VLAN, which leave with its tag", async () => {
