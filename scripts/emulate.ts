@@ -90,6 +90,7 @@ function readOrder(args: readonly string[]): Order | string {
       configs.push(settings);
     } else return `found ${arg}, wanted virt, raspberrypi, --untouched or --config FILE`;
   }
+  if (untouched && configs.length > 0) return "found --untouched with --config, wanted one of them";
   if (kinds.length > NAMES.length) return `found ${kinds.length} boards, wanted one or two`;
   return { kinds: kinds.length > 0 ? kinds : ["virt", "virt"], configs, untouched };
 }

@@ -42,6 +42,7 @@ import {
 import { rehearse } from "./rehearsal.js";
 import { releaseLeftovers } from "./release.js";
 import type { Snapshot } from "./status/snapshot.js";
+import { NO_SLOTS } from "./status/update.js";
 import { postMessage } from "./status/webhook.js";
 import { version } from "./version.js";
 import { watchStatus } from "./watch.js";
@@ -117,7 +118,7 @@ const commands: { readonly [name: string]: (options: Options) => Promise<number>
 export async function runCommand(args: readonly string[]): Promise<number> {
   const [name = "", ...rest] = args;
   if (name === "--version") return say(`carpio ${version}\n`);
-  if (name === "--help" || name === "help") return say(usage);
+  if (name === "--help" || name === "help" || rest[0] === "--help") return say(usage);
   if (name === "decode") return decode(rest);
   if (name === "status") return status(rest);
   if (name === "maintenance") return maintain(rest);
@@ -355,8 +356,10 @@ async function slot(args: readonly string[]): Promise<number> {
   if (order !== wish || extra !== undefined) {
     return refuse(`slot: found ${extra ?? wish}, wanted a, b, good, bad, silent, unready or nothing`);
   }
+  const card = findCard(textOf(read.values["card"]));
+  if (!card.running) return tell({ ok: false, why: NO_SLOTS });
   try {
-    return say(await orderSlot(order, findCard(textOf(read.values["card"]))));
+    return say(await orderSlot(order, card));
   } catch (error) {
     return tell({ ok: false, why: error instanceof Error ? error.message : String(error) });
   }

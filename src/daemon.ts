@@ -51,6 +51,7 @@ import { readLeftover, removeLeftover, takeLock, writeLeftover } from "./runtime
 import { openState, stateDirectory } from "./state.js";
 import { keepStatusServer, type StatusServer } from "./status/server.js";
 import { type Snapshot, takeSnapshot } from "./status/snapshot.js";
+import type { UpdateSnapshot } from "./status/update.js";
 import { readToken } from "./token.js";
 import { version } from "./version.js";
 import { canonicalAddress, formatAddress } from "./wire/address.js";
@@ -171,7 +172,7 @@ export async function startDaemon(
     drops,
     now: clock.now,
   });
-  const updates = openUpdates();
+  const updates = openUpdates({ onEnd: tellUpdate });
   const events: RoleChange[] = [];
   let config = initial;
   let board = boardName(config.board);
@@ -453,6 +454,12 @@ export async function startDaemon(
       events,
       now: clock.now(),
     });
+  }
+
+  function tellUpdate(end: UpdateSnapshot): void {
+    if (end.state === "failed") log.warn(`update, by HTTP: ${end.error}`);
+    if (end.state === "done")
+      log.info(`update, by HTTP: version ${end.version} is in slot ${end.slot} and started next`);
   }
 
   /** Ready: in the configuration that was asked for, with its sockets, and to be asked about it. */

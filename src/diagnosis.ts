@@ -131,7 +131,7 @@ const rules = {
   card: {
     lamp: true,
     advice:
-      "make room on a card that is full, and write one again that is damaged; if it is so once more, replace it",
+      "take away what is on it twice, make room where it is full, and write one again that is damaged; if it is so once more, replace it",
     find: ofBoard(/^card$/),
   },
   interface: {

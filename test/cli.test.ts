@@ -92,13 +92,19 @@ for (const { args, says } of usages) {
   });
 }
 
-for (const args of [["--help"], ["help"], ["--version"]]) {
+for (const args of [["--help"], ["help"], ["slot", "--help"], ["check", "--help"], ["--version"]]) {
   test(`carpio ${args.join(" ")} answers on standard output with status 0`, () => {
     const { status, stderr, stdout } = carpio(...args);
     assert.deepEqual([status, stderr], [0, ""]);
     assert.match(stdout, /carpio/);
   });
 }
+
+test("slot on a computer without slots says that", () => {
+  const { status, stderr, stdout } = carpio("slot");
+  assert.deepEqual([status, stdout], [1, ""]);
+  assert.match(stderr, /this computer has no slots/);
+});
 
 test("check of a good file says so", () => {
   const { status, stdout } = carpio("check", "--config", write(GOOD_GROUP));

@@ -185,6 +185,10 @@ const refused: readonly { args: readonly string[]; says: RegExp }[] = [
   { args: ["pi"], says: /found pi, wanted virt, raspberrypi/ },
   { args: ["virt", "virt", "virt"], says: /found 3 boards, wanted one or two/ },
   { args: ["--config"], says: /found --config, wanted/ },
+  {
+    args: ["--untouched", "--config", "board/common/carpio.toml"],
+    says: /found --untouched with --config, wanted one of them/,
+  },
   { args: ["--config", "/nowhere/carpio.toml"], says: /nowhere\/carpio\.toml/ },
   {
     args: ["--config", ELSEWHERE],

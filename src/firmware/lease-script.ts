@@ -10,6 +10,7 @@ export const LEASE_SCRIPT = `#!/bin/sh
 run=\${CARPIO_RUN:-/run/carpio}
 lease=$run/lease-$interface
 names=$run/dns-$interface
+unanswered=$run/unanswered-$interface
 
 forget() {
   [ -e "$lease" ] && /sbin/ip address delete "$(cat "$lease")" dev "$interface"
@@ -49,6 +50,7 @@ case "$1" in
     [ -z "$domain" ] || echo "search $domain" >>"$names"
     for server in $dns; do echo "nameserver $server" >>"$names"; done
     tell
+    rm -f "$unanswered"
     [ "$1" = renew ] || echo "$interface has $ip/$mask by DHCP"
     ;;
   deconfig)
@@ -56,6 +58,11 @@ case "$1" in
     set_way
     forget
     tell
+    ;;
+  leasefail)
+    # It asks again and again, and that is said once.
+    [ -e "$unanswered" ] || echo "$interface has no address by DHCP: nobody has answered so far"
+    : >"$unanswered"
     ;;
 esac
 `;

@@ -21,11 +21,19 @@ import type { UpdateLine } from "./slot-commands.js";
 const READY_MS = 5_000;
 const LOOK_MS = 50;
 
+export interface UpdatesOptions {
+  /** Hears how each of them has ended. */
+  readonly onEnd: (end: UpdateSnapshot) => void;
+  readonly runtime?: string;
+  readonly silenceMs?: number;
+}
+
 /** `undefined` on a computer that no base has started. */
-export function openUpdates(
+export function openUpdates({
+  onEnd,
   runtime = runtimeDirectory(),
   silenceMs = UPDATE_SILENCE_MS,
-): Updates | undefined {
+}: UpdatesOptions): Updates | undefined {
   if (!existsSync(join(runtime, "slot"))) return undefined;
   let now: UpdateSnapshot = { state: "none" };
   let busy = false;
@@ -81,6 +89,7 @@ export function openUpdates(
         .then((end) => {
           busy = false;
           now = end;
+          onEnd(end);
           return end;
         });
     },

@@ -24,7 +24,7 @@ export interface Updates {
 /** A card may be slow, and what was written is read back before there is an answer. */
 export const UPDATE_SILENCE_MS = 120_000;
 
-const NO_SLOTS = "this computer has no slots: it was not started from a card of carpio's";
+export const NO_SLOTS = "this computer has no slots: it was not started from a card of carpio's";
 
 export function showUpdate(updates: Updates | undefined): Answer {
   return updates ? json(jsonLine({ update: updates.snapshot() })) : jsonError(404, NO_SLOTS);

@@ -19,6 +19,7 @@ import { formatTrailer } from "../../src/firmware/payload.js";
 import { PAYLOADS, PROGRESS, planSystem, RUN } from "../../src/firmware/plan.js";
 import { openUpdates } from "../../src/firmware/updates.js";
 import { openStatusServer, type StatusServer } from "../../src/status/server.js";
+import type { UpdateSnapshot } from "../../src/status/update.js";
 import { fakeBoard, TOKEN } from "../status/board.js";
 
 const MAIN = join(import.meta.dirname, "../../src/main.js");
@@ -38,6 +39,10 @@ const [shell = "", ...argv] = (services.find(({ name }) => name === "updates")?.
   word.replace(RUN, runtime),
 );
 
+/** How the updates have ended, for the log. */
+const ends: UpdateSnapshot[] = [];
+const onEnd = (end: UpdateSnapshot) => void ends.push(end);
+
 let server: StatusServer;
 let service: ChildProcess;
 before(async () => {
@@ -51,7 +56,7 @@ before(async () => {
   service = spawn(shell, argv, { env, stdio: "inherit" });
   server = await openStatusServer(
     { host: "127.0.0.1", port: 0 },
-    { ...fakeBoard(), updates: openUpdates(runtime) },
+    { ...fakeBoard(), updates: openUpdates({ onEnd, runtime }) },
   );
 });
 after(() => {
@@ -106,10 +111,10 @@ async function post(body: Buffer, headers: Headers = {}, to = server): Promise<A
 async function serveWith(t: TestContext, service: string, silenceMs: number): Promise<StatusServer> {
   const place = mkdtempSync(join(root, "other-"));
   writeFileSync(join(place, "slot"), "a\n");
-  const ends = [PAYLOADS, PROGRESS].map((name) => join(place, name));
-  execFileSync("mkfifo", ends);
-  const stands = spawn("sh", ["-c", `{ ${service}; } <"$1" >"$2"`, "sh", ...ends]);
-  const updates = openUpdates(place, silenceMs);
+  const doors = [PAYLOADS, PROGRESS].map((name) => join(place, name));
+  execFileSync("mkfifo", doors);
+  const stands = spawn("sh", ["-c", `{ ${service}; } <"$1" >"$2"`, "sh", ...doors]);
+  const updates = openUpdates({ onEnd, runtime: place, silenceMs });
   const other = await openStatusServer({ host: "127.0.0.1", port: 0 }, { ...fakeBoard(), updates });
   t.after(() => {
     stands.kill();
@@ -132,6 +137,7 @@ test("a payload is in the other slot, started next, and the answer says so", asy
   assert.deepEqual(await post(payload("2", 20 << 20)), { status: 200, body: { update: done } });
   assert.deepEqual(await look(), { update: done });
   assert.equal((await openRecord(folder).read()).next, "b");
+  assert.deepEqual(ends, [done]);
 });
 
 test("a client that asks first whether it may send is told to", async () => {
@@ -224,7 +230,7 @@ test("a client that has gone before the service listens keeps nobody waiting", {
   const gone = new IncomingMessage(new Socket()).on("error", () => {});
   gone.destroy();
   await once(gone, "close");
-  const ended = await openUpdates(runtime)?.take(gone, null);
+  const ended = await openUpdates({ onEnd, runtime })?.take(gone, null);
   assert.ok(ended?.state === "failed");
   assert.match(ended.error, /wanted a payload of a slot/);
 });

@@ -106,6 +106,16 @@ describe("leases", LIMIT, () => {
     });
   }
 
+  test("that nobody gives one is said, once, and again after one that was given", async (t) => {
+    t.after(() => server.ip("link delete far0"));
+    const env = { CARPIO_RUN: folder, interface: "eth0", ip: GIVEN, mask: "24", router: "" };
+    const said: string[] = [];
+    for (const what of ["deconfig", "leasefail", "leasefail", "bound", "deconfig", "leasefail"])
+      said.push(await board.run([script, what], env));
+    const none = "eth0 has no address by DHCP: nobody has answered so far\n";
+    assert.deepEqual(said, ["", none, "", `eth0 has ${GIVEN}/24 by DHCP\n`, "", none]);
+  });
+
   test("an interface that is down comes up for its lease, and keeps what is not of that", async (t) => {
     t.after(() => server.ip("link delete far0"));
     const settings = join(folder, "udhcpd.conf");
