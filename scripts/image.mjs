@@ -119,7 +119,12 @@ function makeImage(board, key, address) {
 function layBoardFiles(board, { card, work, kernel, layout }) {
   for (const name of ["config.txt", "cmdline.txt"])
     copyFileSync(join(root, "board", board, name), join(card, name));
-  for (const name of layout.trees) copyFileSync(join(kernel.trees, `${name}.dtb`), join(card, `${name}.dtb`));
+  for (const name of layout.trees) {
+    const tree = join(card, `${name}.dtb`);
+    copyFileSync(join(kernel.trees, `${name}.dtb`), tree);
+    // A tree that has it already stays as it is.
+    run("fdtput", [tree, layout.power_controller, "system-power-controller"]);
+  }
   if (layout.firmware.length === 0) return [];
   const inputs = fetchInputs("firmware", say);
   const folder = join(work, "firmware");

@@ -23,6 +23,8 @@ const SECRET_NAMES = /(^|\/)(id_[a-z0-9]+|.*\.(pem|key|p12)|shadow|authorized_ke
 const MOST_PACKED_BYTES = 64_000_000;
 const UPDATE = "carpio-update.sqf";
 const UPDATE_SUMS = "carpio-update.sha256";
+/** The power management of every 64-bit Raspberry Pi up to the 4. */
+const POWER_MANAGEMENT = "/soc/watchdog@7e100000";
 /** A builder who is far away, in a folder with another name. */
 const ELSEWHERE = { TZ: "Pacific/Kiritimati", LC_ALL: "C", UMASK: "077" } as const;
 
@@ -101,6 +103,24 @@ for (const kind of KINDS) {
     });
   });
 }
+
+test("every Raspberry Pi turns itself off: each tree has the kernel's driver of it do so", () => {
+  const directory = mkdtempSync(join(tmpdir(), "carpio-contents-"));
+  try {
+    const card = imageOf("raspberrypi");
+    const trees = listFiles(card).filter((name) => name.endsWith(".dtb"));
+    // In Debian's tree of this one a GPIO does, for which Debian's kernel has no driver.
+    assert.ok(trees.includes("bcm2711-rpi-400.dtb"), trees.join());
+    const withoutPowerOff = trees.filter((name) => {
+      const tree = takeFile(card, name, directory);
+      const listed = execFileSync("fdtget", ["-p", tree, POWER_MANAGEMENT], { encoding: "utf8" });
+      return !listed.split("\n").includes("system-power-controller");
+    });
+    assert.deepEqual(withoutPowerOff, []);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
 
 test("made again in another folder, with another umask and time zone, all of it has the same bytes", {
   timeout: 1_200_000,
