@@ -11,7 +11,7 @@ import { addressOf, macOf } from "../test/image/appliance.js";
 import type { Kind } from "../test/image/card.js";
 import { dieOf, firstSignal } from "./demonstration/ending.js";
 import { hasTerminal, Terminal } from "./demonstration/terminal.js";
-import { Board, type Name, type Settings, type Sight } from "./emulation/board.js";
+import { Board, type Name, type Settings, type Sight, TOKEN_FILE } from "./emulation/board.js";
 import { Lan } from "./emulation/lan.js";
 import { type DEEDS, describe, draw } from "./emulation/picture.js";
 import { cardFiles } from "./flashing/card-files.js";
@@ -26,6 +26,8 @@ const USAGE = 64;
 const NAMES: readonly Name[] = ["left", "right"];
 const NUMBERS = { left: 11, right: 12 } as const;
 const SHARED = "192.0.2.1";
+/** Everybody knows it, and nobody but this computer reaches these boards. */
+const TOKEN = "emulated";
 const INTERFACES: { readonly [K in Kind]: string } = { virt: "eth0", raspberrypi: "usb0" };
 const SIGNAL_MS = 100;
 /** Short enough for a wink of 50 ms to be seen now and then. */
@@ -173,8 +175,11 @@ function settingsFor(name: Name, kind: Kind, names: readonly Name[]): Settings {
     `advskew = ${name === "left" ? 0 : 100}`,
     "[status]",
     `peers = [${others}]`,
+    `token_file = "${TOKEN_FILE}"`,
+    "[update]",
+    "unsigned = true",
   ];
-  return { text: `${lines.join("\n")}\n`, beside: [] };
+  return { text: `${lines.join("\n")}\n`, beside: [], token: TOKEN };
 }
 
 /** The well-known one and those after it, or others where somebody has these. */

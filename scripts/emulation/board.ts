@@ -22,6 +22,8 @@ export interface Settings {
   /** Of carpio.toml. */
   readonly text: string;
   readonly beside: readonly CardFile[];
+  /** For a file of that name, where there is none beside it. */
+  readonly token?: string;
 }
 
 export interface Place {
@@ -46,6 +48,7 @@ export interface Sight {
   readonly lines: readonly string[];
 }
 
+export const TOKEN_FILE = "token";
 const ASK_EVERY_MS = 1_000;
 const NO_ANSWER_MS = 3_000;
 const TAP_MS = 300;
@@ -69,6 +72,7 @@ export class Board {
     this.#directory = mkdtempSync(join(tmpdir(), `carpio-emulate-${place.name}-`));
     this.#card = copyCard(imageOf(place.kind), join(this.#directory, "card.img"));
     for (const { from, name } of place.settings?.beside ?? []) putFile(this.#card, from, name);
+    if (place.settings?.token) putText(this.#card, TOKEN_FILE, `${place.settings.token}\n`);
     if (place.settings) putText(this.#card, CONFIG_NAME, place.settings.text);
     void this.#keepAsking();
   }

@@ -33,6 +33,7 @@ test("one board: its console, its page, and a key for everything that hands do",
   await terminal.shows(/● green {2}○ amber {2}○ red .* MASTER: serving /);
   assert.match(await get("http://localhost:8081/status"), /"name": ?"left"/);
   assert.match(await get("http://localhost:8080/status"), /"name": ?"left"/);
+  assert.match(await get("http://localhost:8081/log", "emulated"), /carpio: the base begins/);
 
   terminal.press(" ");
   await terminal.writes(/button \S*\[▼\]/);
@@ -93,6 +94,7 @@ async function findsNothingWrong(url: string): Promise<void> {
   }
 }
 
-function get(url: string): Promise<string> {
-  return computer.namespace.run(["busybox", "wget", "-q", "-O", "-", url]);
+function get(url: string, token = ""): Promise<string> {
+  const authorized = ["--header", `Authorization: Bearer ${token}`];
+  return computer.namespace.run(["busybox", "wget", "-q", ...authorized, "-O", "-", url]);
 }
