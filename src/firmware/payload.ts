@@ -11,7 +11,9 @@
  * `size` and `sha256` are those of the squashfs. `signature` is Ed25519, in
  * base64, over all lines before it with their ends; it may be left out, and
  * whether such a payload is taken is the board's decision. Line ends fill the
- * sector. Lines that mean nothing here are passed over: another carpio may know more.
+ * sector, and behind a signature is nothing else: nobody has signed that. None of
+ * these lines comes twice: board/base/slots reads them as well, and the two of them must
+ * not choose differently. Lines that mean nothing here are passed over: another carpio may know more.
  */
 import { type KeyObject, sign, verify } from "node:crypto";
 
@@ -21,6 +23,7 @@ export const TRAILER_BYTES = 512;
 export const MOST_BYTES = 512 << 20;
 const MAGIC = "carpio-slot";
 const FORMAT = "1";
+const KEYS = ["version", "size", "sha256", "signature"] as const;
 /** With which a squashfs begins. */
 const SQUASHFS = "hsqs";
 
@@ -73,14 +76,19 @@ export function parseTrailer(bytes: Uint8Array): Judged<Trailer> {
   if (format !== FORMAT)
     return no(`found format ${shown(format)}, wanted ${FORMAT}: another carpio understands it`);
 
-  const find = (key: string) => lines.find((line) => line.startsWith(`${key}=`))?.slice(key.length + 1);
-  const [version, size, sha256, signature] = ["version", "size", "sha256", "signature"].map(find);
+  const all = (key: string) => lines.filter((line) => line.startsWith(`${key}=`));
+  const twice = KEYS.find((key) => all(key).length > 1);
+  if (twice) return no(`${twice}: found twice, wanted once`);
+  const [version, size, sha256, signature] = KEYS.map((key) => all(key)[0]?.slice(key.length + 1));
   if (!/^[\x21-\x7e]{1,64}$/.test(version ?? "")) return wrong("version", version, "1 to 64 characters");
   if (!/^[1-9]\d{0,11}$/.test(size ?? "")) return wrong("size", size, "a number of bytes");
   if (!/^[0-9a-f]{64}$/.test(sha256 ?? "")) return wrong("sha256", sha256, "64 hex digits");
   if (signature !== undefined && !/^[A-Za-z0-9+/]{86}==$/.test(signature)) {
     return wrong("signature", signature, "64 bytes in base64");
   }
+  const behind = signature === undefined ? [] : lines.slice(lines.indexOf(`signature=${signature}`) + 1);
+  const added = behind.find((line) => line !== "");
+  if (added !== undefined) return no(`signature: found ${shown(added)} behind it, wanted nothing`);
   const signed = signature === undefined ? undefined : signedPart(text, signature);
   return { ok: true, value: { version: version ?? "", size: Number(size), sha256: sha256 ?? "", signed } };
 }

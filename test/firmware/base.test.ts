@@ -1,10 +1,11 @@
 /**
  * The base of a board is a shell script and follows the same rules as the system
- * that it starts: its functions go through every record there can be, and what
- * one of the two writes the other reads.
+ * that it starts: its functions go through every record there can be, what
+ * one of the two writes the other reads, and both take the same from a slot's end.
  */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
+import { generateKeyPairSync } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,6 +18,7 @@ import {
   parseRecord,
   SLOT_STATES,
 } from "../../src/firmware/boot-record.js";
+import { formatTrailer, parseTrailer, TRAILER_BYTES } from "../../src/firmware/payload.js";
 import { decodeSlot, encodeSlot, RECORD_BYTES } from "../../src/slot.js";
 
 const base = join(import.meta.dirname, "../../../board/base");
@@ -124,3 +126,92 @@ test("the running system reads what the base wrote, in turn", { skip: noBusybox 
     [third, second],
   ]);
 });
+
+const { privateKey } = generateKeyPairSync("ed25519");
+const contents = { version: "0.2.0", size: 22, sha256: "0123456789abcdef".repeat(4) };
+const [plain, signed] = [formatTrailer(contents), formatTrailer(contents, privateKey)].map((bytes) =>
+  Buffer.from(bytes).toString("latin1").trimEnd(),
+) as [string, string];
+/** One part of a text becomes another. The forms of version, digest and signature are left to the running system. */
+const trailers: readonly {
+  is: string;
+  text: string;
+  fill?: string;
+  taken: Partial<typeof contents> | "refused";
+}[] = [
+  { is: "nobody has signed", text: plain, taken: {} },
+  { is: "somebody has signed", text: signed, taken: {} },
+  { is: "has its lines in another order", text: plain.replace(/(version.*)\n(size.*)/, "$2\n$1"), taken: {} },
+  {
+    is: "has lines of another carpio",
+    text: signed.replace("size=", "board=virt\nboard=\xff\x81'$(false)\nsize\nxsize=9\n size=9\n\nsize="),
+    taken: {},
+  },
+  { is: "has such a line at its end", text: `${plain}\nboard=virt`, taken: {} },
+  { is: "is full of such a line", text: `${plain}\nboard=`, fill: "x", taken: {} },
+  { is: "is filled with zeros", text: `${plain}\n`, fill: "\0", taken: {} },
+  {
+    is: "has a size with a zero in its name",
+    text: signed.replace("sha256=", "si\0ze=9\nsha256="),
+    taken: {},
+  },
+  {
+    is: "has a strange version",
+    text: plain.replace("0.2.0", "=\\1'$(false)*="),
+    taken: { version: "=\\1'$(false)*=" },
+  },
+  {
+    is: "has the longest size",
+    text: plain.replace("size=22", "size=999999999999"),
+    taken: { size: 999999999999 },
+  },
+  { is: "has no size", text: plain.replace("size=22\n", ""), taken: "refused" },
+  { is: "has an octal size", text: plain.replace("size=22", "size=022"), taken: "refused" },
+  { is: "has a size that is no number", text: plain.replace("size=22", "size=22k"), taken: "refused" },
+  { is: "has a size too long", text: plain.replace("size=22", "size=1000000000000"), taken: "refused" },
+  { is: "is of format 10", text: plain.replace("slot 1", "slot 10"), taken: "refused" },
+  { is: "is of format 1 and a zero", text: plain.replace("slot 1", "slot 1\0"), taken: "refused" },
+  { is: "has CRLF", text: plain.replaceAll("\n", "\r\n"), taken: "refused" },
+  { is: "begins one line late", text: `\n${plain}`, taken: "refused" },
+  ...["version=9", "size=9", "size=", `sha256=${"9".repeat(64)}`].flatMap((line) => {
+    const named = line.slice(0, 9);
+    return [
+      {
+        is: `has ${named} before its own`,
+        text: signed.replace("\n", `\n${line}\n`),
+        taken: "refused" as const,
+      },
+      { is: `has ${named} behind its own`, text: `${plain}\n${line}`, taken: "refused" as const },
+      { is: `has ${named} behind its signature`, text: `${signed}\n${line}`, taken: "refused" as const },
+    ];
+  }),
+  { is: "has two signatures", text: signed.replace(/signature.*/, "$&\n$&"), taken: "refused" },
+  { is: "has an unknown line behind its signature", text: `${signed}\n\nboard=virt`, taken: "refused" },
+  { is: "has a space behind its signature", text: `${signed}\n `, taken: "refused" },
+  { is: "has zeros behind its signature", text: `${signed}\n`, fill: "\0", taken: "refused" },
+];
+for (const { is, text, fill = "\n", taken } of trailers) {
+  test(`the end of a slot that ${is} is the same to both`, () => {
+    const trailer = Buffer.from(text.padEnd(TRAILER_BYTES, fill), "latin1");
+    const wanted = taken === "refused" ? taken : { ...contents, ...taken };
+    assert.deepEqual(takenBySystem(trailer), wanted);
+    assert.deepEqual(takenByBase(trailer), wanted);
+  });
+}
+
+function takenBySystem(trailer: Uint8Array): typeof contents | "refused" {
+  const parsed = parseTrailer(trailer);
+  if (!parsed.ok) return "refused";
+  const { version, size, sha256 } = parsed.value;
+  return { version, size, sha256 };
+}
+
+function takenByBase(trailer: Uint8Array): typeof contents | "refused" {
+  const file = join(folder, "slot.sqf");
+  writeFileSync(file, Buffer.concat([Buffer.from("hsqs and what is in it"), trailer]));
+  const script = `. "$0"; read_trailer "$1" && printf '%s\\n' "$size" "$sha256" "$version" || echo refused`;
+  const shell = noBusybox ? ["sh"] : ["busybox", "sh"];
+  const [program = "", ...rest] = [...shell, "-c", script, join(base, "slots"), file];
+  const [size, sha256 = "", version = ""] = execFileSync(program, rest, { encoding: "latin1" }).split("\n");
+  return size === "refused" ? size : { version, size: Number(size), sha256 };
+}

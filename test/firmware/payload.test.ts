@@ -84,6 +84,26 @@ describe("a text", () => {
       bytes: edited(/(signature=.{20}).*/, "$1"),
       says: /^signature: .*64 bytes in base64/,
     },
+    ...["version", "size", "sha256", "signature"].map((key) => ({
+      is: `with its ${key} twice`,
+      bytes: edited(new RegExp(`${key}=.*`), "$&\n$&"),
+      says: new RegExp(`^${key}: found twice, wanted once$`),
+    })),
+    {
+      is: "with one size to be signed and another one behind the signature",
+      bytes: edited(/$/, "\nsize=99"),
+      says: /^size: found twice/,
+    },
+    {
+      is: "with a line that we do not know behind its signature",
+      bytes: edited(/$/, "\n\nboard=virt"),
+      says: /^signature: found "board=virt" behind it, wanted nothing$/,
+    },
+    {
+      is: "with zeros behind its signature",
+      bytes: edited(/$/, "\n\0"),
+      says: /^signature: found "\\u0000" behind it/,
+    },
   ];
   for (const { is, bytes, says } of rows) {
     test(`${is} is refused`, () => {
@@ -92,8 +112,9 @@ describe("a text", () => {
     });
   }
 
-  test("with a line that we do not know is read all the same", () => {
-    assert.ok(parseTrailer(edited("size=", "board=virt\nsize=")).ok);
+  test("with lines that we do not know is read all the same", () => {
+    assert.ok(parseTrailer(edited("size=", "board=virt\nboard=virt\nsize=")).ok);
+    assert.ok(parseTrailer(edited(/$/, "\nboard=virt", formatTrailer(contents))).ok);
   });
 
   test("of any bytes makes nothing throw", () => {
@@ -156,6 +177,12 @@ describe("a payload", () => {
       trailer: edited("size=", "x=y\nsize="),
       trust: key,
       says: /something else/,
+    },
+    {
+      is: "with a line behind its signature",
+      trailer: edited(/$/, "\nsize=99"),
+      trust: key,
+      says: /^the end is missing: size: found twice/,
     },
     { is: "that ended early", passed: { bytes: 520 }, trust: key, says: /^size: found 8 bytes, wanted 22/ },
     {
