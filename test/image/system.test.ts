@@ -95,7 +95,7 @@ describe("a board that is asked for everything", { timeout: 900_000 }, () => {
   });
 
   test("its watchdog is as impatient as a Raspberry Pi's", async () => {
-    assert.match(await inBoard("dmesg"), /i6300esb.* heartbeat=15 sec/);
+    assert.match(await inBoard("dmesg"), /i6300ESB.* heartbeat=15 sec/);
   });
 
   test("it has its addresses, by DHCP and without, and those of a VLAN, which leave with its tag", async () => {
