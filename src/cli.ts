@@ -118,7 +118,8 @@ const commands: { readonly [name: string]: (options: Options) => Promise<number>
 export async function runCommand(args: readonly string[]): Promise<number> {
   const [name = "", ...rest] = args;
   if (name === "--version") return say(`carpio ${version}\n`);
-  if (name === "--help" || name === "help" || rest[0] === "--help") return say(usage);
+  if (name === "--help" || name === "help") return say(usage);
+  if (rest.includes("--help") && usage.includes(`\n  ${name} `)) return say(usage);
   if (name === "decode") return decode(rest);
   if (name === "status") return status(rest);
   if (name === "maintenance") return maintain(rest);
@@ -356,8 +357,9 @@ async function slot(args: readonly string[]): Promise<number> {
   if (order !== wish || extra !== undefined) {
     return refuse(`slot: found ${extra ?? wish}, wanted a, b, good, bad, silent, unready or nothing`);
   }
-  const card = findCard(textOf(read.values["card"]));
-  if (!card.running) return tell({ ok: false, why: NO_SLOTS });
+  const folder = textOf(read.values["card"]);
+  const card = findCard(folder);
+  if (folder === undefined && !card.running) return tell({ ok: false, why: NO_SLOTS });
   try {
     return say(await orderSlot(order, card));
   } catch (error) {

@@ -30,7 +30,8 @@
  * What the base does: it takes `begin` for the record (board/base/slots is the
  * same as here, and a test compares them), writes it when it has changed, and
  * starts that slot. When its payload is not whole it takes `condemn` and `begin`
- * again, once; when neither is, it says so. For the running system it leaves in
+ * again, once; when neither is, it says so. One that the card does not give in time
+ * is passed over for that start alone. For the running system it leaves in
  * /run/carpio/slot the letter, in /run/carpio/card the device of the card, and
  * while the slot is on trial in /run/carpio/trial how the other one stands. A good
  * slot costs no write at a start, and is not given up by somebody who pulls the

@@ -288,7 +288,7 @@ async function machineHere(wanted: readonly string[], root: string) {
   const mac = readOr(join(root, "sys/class/net", first, "address"), "")
     .trim()
     .replaceAll(":", "");
-  // Where no interface is there yet: most boards of one kind have MACs that are made of it, too.
+  // Where no interface is there yet. With one, the same board may have another name.
   const serial = readOr(join(root, "proc/device-tree/serial-number"), "").replaceAll("\0", "");
   return { interfaces, suffix: (mac || serial).slice(-4) || "0000" };
 }

@@ -140,8 +140,9 @@ export class Qemu implements AsyncDisposable {
   /** Has QEMU do something to the machine. */
   protected async command(execute: string, parameters: object): Promise<void> {
     const qmp = await openQmp(join(this.#directory, "qmp"));
-    const answer = await qmp.ask(JSON.stringify({ execute, arguments: parameters }));
-    qmp.close();
+    const answer = await qmp
+      .ask(JSON.stringify({ execute, arguments: parameters }))
+      .finally(() => qmp.close());
     if (!answer.startsWith('{"return"')) throw new Error(`${execute}: ${answer}`);
   }
 

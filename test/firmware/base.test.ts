@@ -165,6 +165,8 @@ const trailers: readonly {
     text: plain.replace("size=22", "size=999999999999"),
     taken: { size: 999999999999 },
   },
+  { is: "has no version", text: plain.replace(/version=.*\n/, ""), taken: "refused" },
+  { is: "has no sha256", text: plain.replace(/sha256=.*/, ""), taken: "refused" },
   { is: "has no size", text: plain.replace("size=22\n", ""), taken: "refused" },
   { is: "has an octal size", text: plain.replace("size=22", "size=022"), taken: "refused" },
   { is: "has a size that is no number", text: plain.replace("size=22", "size=22k"), taken: "refused" },

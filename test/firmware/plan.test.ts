@@ -24,8 +24,6 @@ import { describePlan, type Machine, planSystem } from "../../src/firmware/plan.
 import { problemsOfCard, problemsOfStart, type Setting, setUp } from "../../src/firmware/setup.js";
 
 const MAIN = join(import.meta.dirname, "../../src/main.js");
-/** It is waited for. */
-const LATE = { timeout: 60_000 };
 const parent = mkdtempSync(join(tmpdir(), "carpio-setup-"));
 after(() => rmSync(parent, { recursive: true }));
 
@@ -666,8 +664,10 @@ test("carpio setup --dry-run shows the plan and does nothing", () => {
   assert.equal(existsSync(join(root, "run")), false);
 });
 
-test("a board whose interface comes late has a name of its own all the same", LATE, () => {
-  const root = join(parent, "late");
+test("where there is no MAC to end it with, the name of a board ends with its serial number", () => {
+  const root = join(parent, "serial");
+  mkdirSync(join(root, "sys/class/net/end0"), { recursive: true });
+  writeFileSync(join(root, "sys/class/net/end0/type"), "1\n");
   mkdirSync(join(root, "proc/device-tree"), { recursive: true });
   writeFileSync(join(root, "proc/device-tree/serial-number"), "00000000abcd1f2e\0");
   const argv = [MAIN, "setup", "--dry-run", "--root", root, "--config", join(root, "none.toml")];

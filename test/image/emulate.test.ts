@@ -94,7 +94,7 @@ async function findsNothingWrong(url: string): Promise<void> {
   }
 }
 
-function get(url: string, token = ""): Promise<string> {
-  const authorized = ["--header", `Authorization: Bearer ${token}`];
+function get(url: string, token?: string): Promise<string> {
+  const authorized = token === undefined ? [] : ["--header", `Authorization: Bearer ${token}`];
   return computer.namespace.run(["busybox", "wget", "-q", ...authorized, "-O", "-", url]);
 }

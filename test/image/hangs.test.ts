@@ -138,7 +138,8 @@ describe("a slot that hangs", { timeout: 1_200_000, concurrency: 4 }, () => {
     } finally {
       await board.close();
     }
-    assert.equal(remembered(card), "next=b tries=0 a=damaged b=good");
+    // It was not the slot's fault.
+    assert.equal(remembered(card), "next=a tries=0 a=good b=good");
   });
 
   for (const [index, { why, change, tries, says, fault }] of hangs.entries()) {

@@ -90,6 +90,7 @@ describe("a board with a key in its image", { timeout: 1_800_000 }, () => {
     assert.equal(status, 200, said);
     assert.equal(remembered(), "next=b tries=0 a=good b=new");
     await restart();
+    await board.untilLine(/update, by HTTP: version \S+ is in slot b and started next/, LONG_MS);
     await board.untilLine(new RegExp(`carpio: slot b, version ${VERSION.replaceAll(".", "\\.")}$`), LONG_MS);
     await board.untilLine(/carpio: slot b is good/, LONG_MS);
     assert.equal(remembered(), "next=b tries=0 a=good b=good");
