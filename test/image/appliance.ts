@@ -27,6 +27,8 @@ export interface ApplianceOptions {
   readonly unreadable?: readonly number[];
   /** How fast the card of a `virt` is read at first, and no faster. */
   readonly bytesPerSecond?: number;
+  /** Where stuck-card.ts gives the card of a `virt` out. */
+  readonly cardSocket?: string;
   /** For eth1 of a `virt` board. */
   readonly secondCable?: Cable;
 }
@@ -119,9 +121,12 @@ export function machineOf(options: MachineOptions): readonly string[] {
       ];
 }
 
-function driveOf({ card, writeLog, unreadable = [], bytesPerSecond }: ApplianceOptions) {
+function driveOf({ card, writeLog, unreadable = [], bytesPerSecond, cardSocket }: ApplianceOptions) {
   const bad = unreadable.map((sector) => ({ event: "none", iotype: "read", sector }));
-  const whole = { driver: "file", filename: card };
+  const whole =
+    cardSocket === undefined
+      ? { driver: "file", filename: card }
+      : { driver: "nbd", server: { type: "unix", path: cardSocket } };
   const image =
     bytesPerSecond === undefined ? whole : { driver: "throttle", "throttle-group": PACE, file: whole };
   const file = bad.length === 0 ? image : { driver: "blkdebug", image, "inject-error": bad };

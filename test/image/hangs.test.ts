@@ -14,8 +14,11 @@ import { after, before, describe, test } from "node:test";
 import { type SlotFault, TRIES } from "../../src/firmware/boot-record.js";
 import { untilStatus } from "../emulated/board.js";
 import { Appliance } from "./appliance.js";
+import { middleSector } from "./fat.js";
 import { askBase, putRecord, readRecordsPart } from "./records.js";
 import { cardWith, remake } from "./slot.js";
+import { openStuckCard } from "./stuck-card.js";
+import { SECTOR } from "./write-log.js";
 
 interface Hang {
   readonly why: string;
@@ -140,6 +143,21 @@ describe("a slot that hangs", { timeout: 1_200_000, concurrency: 4 }, () => {
     }
     // It was not the slot's fault.
     assert.equal(remembered(card), "next=a tries=0 a=good b=good");
+  });
+
+  test("a card that never gives one part of a good slot: the other one is started, with its operator's file", async () => {
+    const card = cardWith(directory, "deaf", () => {});
+    putRecord(card, { next: "a", tries: 0, a: "good", b: "good" });
+    const from = middleSector(card, "slot-a.sqf") * SECTOR;
+    const cardSocket = join(directory, "deaf.sock");
+    await using _ = await openStuckCard(card, cardSocket, { from, to: from + SECTOR });
+    await using board = await Appliance.powerOn({ kind: "virt", card, cardSocket });
+    await board.untilLine(LATE, AGAIN_MS);
+    await untilStatus(board, "an answer", ({ role, name }) => role === "master" && name === "deaf");
+    assert.deepEqual(
+      board.lines.flatMap((line) => STARTED.exec(line)?.[1] ?? []),
+      ["b"],
+    );
   });
 
   for (const [index, { why, change, tries, says, fault }] of hangs.entries()) {
