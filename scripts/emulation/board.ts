@@ -22,7 +22,7 @@ export interface Settings {
   /** Of carpio.toml. */
   readonly text: string;
   readonly beside: readonly CardFile[];
-  /** For a file of that name, where there is none beside it. */
+  /** For the file that `text` calls TOKEN_FILE. */
   readonly token?: string;
 }
 

@@ -288,9 +288,12 @@ async function machineHere(wanted: readonly string[], root: string) {
   const mac = readOr(join(root, "sys/class/net", first, "address"), "")
     .trim()
     .replaceAll(":", "");
-  // Where no interface is there yet. With one, the same board may have another name.
-  const serial = readOr(join(root, "proc/device-tree/serial-number"), "").replaceAll("\0", "");
-  return { interfaces, suffix: (mac || serial).slice(-4) || "0000" };
+  return { interfaces, suffix: (mac || serialOf(root)).slice(-4) || "0000" };
+}
+
+/** For a board without an interface so far. With one, the same board may have another name. */
+function serialOf(root: string): string {
+  return readOr(join(root, "proc/device-tree/serial-number"), "").replaceAll("\0", "");
 }
 
 /** Those with hardware behind them come first; elsewhere, in a namespace, there may be none of these. */
