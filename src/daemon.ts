@@ -14,6 +14,7 @@ import type { Config, GroupConfig } from "./config.js";
 import { worthALamp } from "./diagnosis.js";
 import { createExamination } from "./examination.js";
 import { createFaults } from "./faults.js";
+import { watchSlot } from "./firmware/card.js";
 import { openUpdates } from "./firmware/updates.js";
 import { createFrontPanel, type FrontPanel } from "./front-panel.js";
 import { createGroup, type Group, hasSuccessor, leaseSeconds, type RoleChange, settingsOf } from "./group.js";
@@ -173,6 +174,7 @@ export async function startDaemon(
     now: clock.now,
   });
   const updates = openUpdates({ onEnd: tellUpdate });
+  const runningSlot = watchSlot();
   const events: RoleChange[] = [];
   let config = initial;
   let board = boardName(config.board);
@@ -440,6 +442,7 @@ export async function startDaemon(
       config,
       version,
       board,
+      slot: runningSlot(),
       uptimeSeconds: (performance.now() - startedAt) / 1000,
       groups: [...groups],
       maintenance: maintenance.snapshot(),

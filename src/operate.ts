@@ -3,6 +3,7 @@
  * `maintenance` and `identify`. What is shown again and again is for watch.ts.
  */
 import type { Config } from "./config.js";
+import { programOf } from "./page/words.js";
 import { askStatus, postIdentify, postMaintenance, type Refused, type Reply } from "./status/client.js";
 import { LONGEST_MAINTENANCE_SECONDS } from "./status/maintenance-wish.js";
 import type { GroupSnapshot, MaintenanceSnapshot, Snapshot } from "./status/snapshot.js";
@@ -172,9 +173,9 @@ function maintenanceWords({ on, until, handover }: MaintenanceSnapshot): string 
 
 /** How a board stands, for somebody who was woken by it: what is wrong first, then who serves, then how it came. */
 export function statusTable(snapshot: Snapshot, now: Date): string {
-  const { name, role, board, version, maintenance, demotion, carp } = snapshot;
+  const { name, role, maintenance, demotion, carp } = snapshot;
   const lines = [
-    `${name}: ${role} (carpio ${version} on ${board})`,
+    `${name}: ${role} (${programOf(snapshot)})`,
     ...troublesOf(snapshot),
     maintenanceWords(maintenance),
     ...(demotion.reasons.length > 0 ? [`demoted: ${demotion.reasons.join(", ")}`] : []),

@@ -3,11 +3,12 @@
  * record of which is started next. The base leaves word of all three, as
  * boot-record.ts says.
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { withMounted } from "../linux/mount.js";
 import { runtimeDirectory } from "../runtime.js";
 import { openSlotFiles, type SlotFiles } from "../slot-files.js";
+import type { SlotSnapshot } from "../status/snapshot.js";
 import { type BootRecord, formatRecord, parseRecord, SLOT_NAMES, type SlotName } from "./boot-record.js";
 
 export interface Card {
@@ -19,21 +20,40 @@ export interface Card {
   readonly record: RecordFiles;
   /** What is done with its folder is on the card when this resolves, and the card may be pulled again. */
   use<T>(work: (folder: string) => Promise<T>): Promise<T>;
+  /** The slot that runs need not prove itself any more: nobody gives it up. */
+  endTrial(): void;
 }
 
 export const USUAL_FOLDER = "/boot/carpio";
 /** Sectors of the card's, each as a file of the base's. */
 export const RECORDS = "/run/records";
+/** In the run-time directory: the letter of the slot that runs. */
+const RUNNING = "slot";
+/** There until that slot has proven itself. */
+const TRIAL = "trial";
 
 /** A device that the base has left word of is mounted for each use; else the folder is the card, as somebody mounted it. */
 export function findCard(folder: string = USUAL_FOLDER, runtime: string = runtimeDirectory()): Card {
-  const [device, letter] = ["card", "slot"].map((name) => readWord(join(runtime, name)));
-  const running = SLOT_NAMES.find((name) => name === letter);
+  const device = readWord(join(runtime, "card"));
+  const running = runningIn(runtime);
+  const endTrial = () => rmSync(join(runtime, TRIAL), { force: true });
   if (device) {
     const use: Card["use"] = (work) => withMounted(device, join(runtime, "card-"), work);
-    return { name: device, running, record: openRecord(RECORDS), use };
+    return { name: device, running, record: openRecord(RECORDS), use, endTrial };
   }
-  return { name: resolve(folder), running, record: openRecord(folder), use: (work) => work(folder) };
+  const use: Card["use"] = (work) => work(folder);
+  return { name: resolve(folder), running, record: openRecord(folder), use, endTrial };
+}
+
+/** For the snapshot: looks each time whether the trial has ended. Finds `null` where no base has started this system. */
+export function watchSlot(runtime: string = runtimeDirectory()): () => SlotSnapshot | null {
+  const name = runningIn(runtime);
+  return () => (name === undefined ? null : { name, onTrial: existsSync(join(runtime, TRIAL)) });
+}
+
+function runningIn(runtime: string): SlotName | undefined {
+  const letter = readWord(join(runtime, RUNNING));
+  return SLOT_NAMES.find((name) => name === letter);
 }
 
 export function slotFile(folder: string, name: SlotName): string {

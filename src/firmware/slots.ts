@@ -60,10 +60,11 @@ export async function chooseSlot({ record, use }: Card, name: SlotName): Promise
 }
 
 /** Writes nothing when it is known: a card has only so many writes. */
-export async function proveRunning({ running, record }: Card): Promise<SlotName> {
+export async function proveRunning({ running, record, endTrial }: Card): Promise<SlotName> {
   if (running === undefined) throw new Error("no slot runs here");
   const before = await record.read();
   if (before[running] !== "good") await record.write(prove(before, running));
+  endTrial();
   return running;
 }
 

@@ -8,7 +8,7 @@ import { handoverSentence, headline, nameAt, nameOf, plugOf } from "./headline.j
 import { type Html, html, marked } from "./html.js";
 import { moment, secondsBetween, span, type Zone } from "./moments.js";
 import { timeline } from "./timeline.js";
-import { type Counter, counted, counterWords, faceWords, lampWords, roleWords } from "./words.js";
+import { type Counter, counted, counterWords, faceWords, lampWords, programOf, roleWords } from "./words.js";
 
 type Check = Snapshot["diagnosis"]["checks"][number];
 
@@ -30,7 +30,7 @@ export function pageBody(shown: Snapshot, zone: Zone): Html {
   ${groups(shown, zone)}
   ${history(shown, zone)}
   ${packets(shown)}
-  <footer><p>carpio ${shown.version} on ${shown.board}, up for ${span(shown.uptimeSeconds)}.
+  <footer><p>${programOf(shown)}, up for ${span(shown.uptimeSeconds)}.
     The same for programs: <a href="/status">/status</a>, <a href="/metrics">/metrics</a>.</p></footer>`;
 }
 

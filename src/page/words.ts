@@ -109,6 +109,12 @@ export function lampWords(lamp: Lamp | undefined): string {
   return lamp.stepsMs.length > 2 ? "winks twice" : "winks";
 }
 
+/** What runs, and on what: `carpio 0.1.0 on virt, slot b on trial`. One that is older than slots says nothing of them. */
+export function programOf({ version, board, slot }: Snapshot): string {
+  const place = slot ? `, slot ${slot.name}${slot.onTrial ? " on trial" : ""}` : "";
+  return `carpio ${version} on ${board}${place}`;
+}
+
 /** `a`, `a and b`, `a, b and c`. */
 export function listed(words: readonly string[]): string {
   const last = words.at(-1) ?? "";

@@ -23,6 +23,7 @@ type Drop = keyof typeof drops;
 // biome-ignore format: one metric a line, but for those that take more
 export const metrics: readonly Metric[] = [
   gauge("carpio_build_info", "Always 1; which carpio this is, on which board.", ({ version, board, name }) => [[{ version, board, name }, 1]]),
+  gauge("carpio_slot_on_trial", "Of a board's card, the slot that runs. 1: it has yet to prove itself.", ({ slot }) => (slot ? [[{ slot: slot.name }, Number(slot.onTrial)]] : [])),
   gauge("carpio_uptime_seconds", "Since the daemon started.", ({ uptimeSeconds }) => [[{}, uptimeSeconds]]),
   gauge("carpio_board_role", "The role on which all groups agree, or mixed.", ({ role }) => states("role", overallRoles, role)),
   gauge("carpio_role", "Where a group stands.", ofGroups(({ role }) => states("role", roles, role))),

@@ -26,7 +26,17 @@ import type {
   PeerSnapshot,
   Snapshot,
 } from "./snapshot.js";
-import { checks, drops, faces, families, handovers, overallRoles, roles, states } from "./vocabulary.js";
+import {
+  checks,
+  drops,
+  faces,
+  families,
+  handovers,
+  overallRoles,
+  roles,
+  slots,
+  states,
+} from "./vocabulary.js";
 
 type Panel = Snapshot["panel"];
 type Lamp = NonNullable<Panel["lamps"]["role"]>;
@@ -177,6 +187,15 @@ const snapshot = object<Snapshot>({
   name: text,
   version: text,
   board: text,
+  slot: described(
+    "of the card from which this board was started; null elsewhere",
+    orNull(
+      object<NonNullable<Snapshot["slot"]>>({
+        name: word(slots),
+        onTrial: described("it has yet to prove itself, and gives way to the other one if it does not", flag),
+      }),
+    ),
+  ),
   at: described("when this was so, by the board's clock", moment),
   uptimeSeconds: number,
   role: word(overallRoles),

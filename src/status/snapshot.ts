@@ -5,6 +5,7 @@
 import { lastHeard, ourClaim, type Role } from "../carp/vhost.js";
 import type { Config } from "../config.js";
 import type { Diagnosis } from "../diagnosis.js";
+import type { SlotName } from "../firmware/boot-record.js";
 import type { Counters, Group, RoleChange } from "../group.js";
 import type { FilterCounters } from "../linux/prefilter.js";
 import type { PanelView } from "../panel/panel.js";
@@ -17,6 +18,8 @@ export interface Snapshot {
   readonly name: string;
   readonly version: string;
   readonly board: string;
+  /** Of a board's card: from which slot this was started; `null` elsewhere. */
+  readonly slot: SlotSnapshot | null;
   /** When this was so, by the board's clock. */
   readonly at: string;
   readonly uptimeSeconds: number;
@@ -34,6 +37,12 @@ export interface Snapshot {
   /** The other boards, as they say themselves. */
   readonly peers: readonly PeerSnapshot[];
   readonly events: readonly EventSnapshot[];
+}
+
+export interface SlotSnapshot {
+  readonly name: SlotName;
+  /** It has yet to prove itself, and gives way to the other one if it does not. */
+  readonly onTrial: boolean;
 }
 
 /** The last answer of a board of `status.peers`; what it was before stays while none comes. */
@@ -130,6 +139,7 @@ export interface Observed {
   readonly config: Config;
   readonly version: string;
   readonly board: string;
+  readonly slot: SlotSnapshot | null;
   readonly uptimeSeconds: number;
   readonly groups: readonly Group[];
   readonly maintenance: MaintenanceSnapshot;
@@ -154,6 +164,7 @@ export function takeSnapshot(observed: Observed): Snapshot {
     name: observed.config.name,
     version: observed.version,
     board: observed.board,
+    slot: observed.slot,
     at: new Date().toISOString(),
     uptimeSeconds: Math.round(observed.uptimeSeconds * 10) / 10,
     role: overallRole(groups.map(({ role }) => role)),

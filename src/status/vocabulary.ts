@@ -17,6 +17,11 @@ export const overallRoles: Meanings<Snapshot["role"]> = {
   mixed: "the groups differ",
 };
 
+export const slots: Meanings<NonNullable<Snapshot["slot"]>["name"]> = {
+  a: "slot-a.sqf",
+  b: "slot-b.sqf",
+};
+
 export type FamilyWord = NonNullable<Snapshot["carp"][number]["silentFamily"]>;
 
 export const families: Meanings<FamilyWord> = {

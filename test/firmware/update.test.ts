@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { type BootRecord, begin, type SlotName, type SlotState } from "../../src/firmware/boot-record.js";
-import { type Card, findCard, openRecord, slotFile } from "../../src/firmware/card.js";
+import { type Card, findCard, openRecord, slotFile, watchSlot } from "../../src/firmware/card.js";
 import { formatTrailer, judgePayload, type Trust } from "../../src/firmware/payload.js";
 import { orderSlot, readTrust } from "../../src/firmware/slot-commands.js";
 import { chooseSlot, giveUpRunning, proveRunning, slotTable, viewSlots } from "../../src/firmware/slots.js";
@@ -287,12 +287,20 @@ test("a slot that runs proves itself, once", async () => {
   const { folder, runtime, card } = await newCard();
   await update(card, inPieces(payload("2")), trust);
   writeFileSync(join(runtime, "slot"), "b");
-  const now = findCard(folder, runtime);
+  writeFileSync(join(runtime, "trial"), "good");
+  const [now, shown] = [findCard(folder, runtime), watchSlot(runtime)];
+  assert.deepEqual(shown(), { name: "b", onTrial: true });
   await proveRunning(now);
   assert.deepEqual(await openRecord(folder).read(), { next: "b", tries: 0, a: "good", b: "good" });
+  // Said by hand as well: nobody gives it up any more.
+  assert.deepEqual(shown(), { name: "b", onTrial: false });
   const before = readFileSync(join(folder, "slots-a"));
   await proveRunning(now);
   assert.deepEqual(readFileSync(join(folder, "slots-a")), before);
+});
+
+test("a computer that no base has started shows no slot", () => {
+  assert.equal(watchSlot(root)(), null);
 });
 
 test("a slot that has failed is given up at once, but not when it had proven itself, or for one that is no better", async () => {

@@ -109,6 +109,17 @@ const cases: readonly Case[] = [
     name: ownName,
   },
   {
+    why: "with somebody's pictures beside it, more than are taken into memory",
+    prepare: (card) => {
+      write("carpio.toml", MINE)(card);
+      for (let i = 10; i < 30; i++) putText(card, `picture-${i}.jpg`, "x".repeat(1_000_000));
+    },
+    face: "fault",
+    tells: [/the card: it has too many small files: picture-\d+\.jpg and those after it are not taken/],
+    serves: true,
+    name: mine,
+  },
+  {
     why: "that is new, and whose slot a cannot be read",
     prepare: write("carpio.toml", MINE),
     unreadable: middleOf("slot-a.sqf"),

@@ -94,7 +94,11 @@ describe("a board with a key in its image", { timeout: 1_800_000 }, () => {
     await board.untilLine(new RegExp(`carpio: slot b, version ${VERSION.replaceAll(".", "\\.")}$`), LONG_MS);
     await board.untilLine(/carpio: slot b is good/, LONG_MS);
     assert.equal(remembered(), "next=b tries=0 a=good b=good");
-    await untilStatus(board, "a master", ({ role }) => role === "master");
+    await untilStatus(
+      board,
+      "a master on slot b",
+      (it) => it.role === "master" && it.slot?.name === "b" && !it.slot.onTrial,
+    );
   });
 
   function remembered(): string {

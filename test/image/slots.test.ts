@@ -77,7 +77,11 @@ describe("a slot that cannot be run", { timeout: 1_800_000 }, () => {
 /** Serves its group, and has said which slot is good. */
 async function comesUp(board: Appliance, slot: "a" | "b"): Promise<void> {
   await board.untilLine(new RegExp(`carpio: slot ${slot} is good`), ANSWER_MS);
-  await untilStatus(board, "a master", ({ role }) => role === "master");
+  await untilStatus(
+    board,
+    `a master on slot ${slot}, which has proven itself`,
+    (it) => it.role === "master" && it.slot?.name === slot && !it.slot.onTrial,
+  );
 }
 
 function flipByte(slot: string): void {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { moment, span } from "../../src/page/moments.js";
-import { counterWords, faceWords, lampWords, roleWords } from "../../src/page/words.js";
+import { counterWords, faceWords, lampWords, programOf, roleWords } from "../../src/page/words.js";
 import { label } from "../../src/panel/lamp.js";
+import type { Snapshot } from "../../src/status/snapshot.js";
 import { drops, faces, overallRoles } from "../../src/status/vocabulary.js";
 import { snapshotOf } from "../status/board.js";
 
@@ -21,6 +22,21 @@ test("every face and every role has its words", () => {
   assert.deepEqual(Object.keys(faceWords).toSorted(), Object.keys(faces).toSorted());
   assert.deepEqual(Object.keys(faceWords).toSorted(), Object.keys(label).toSorted());
   assert.deepEqual(Object.keys(roleWords).toSorted(), Object.keys(overallRoles).toSorted());
+});
+
+// biome-ignore format: one a line
+const programs: [Partial<Snapshot>, string][] = [
+  [{ slot: null }, "carpio 0.1.0 on none"],
+  [{ slot: { name: "a", onTrial: false } }, "carpio 0.1.0 on none, slot a"],
+  [{ slot: { name: "b", onTrial: true } }, "carpio 0.1.0 on none, slot b on trial"],
+];
+for (const [changes, words] of programs) {
+  test(`what runs: ${words}`, () => assert.equal(programOf(snapshotOf([], changes)), words));
+}
+
+test("a board that is older than slots says nothing of one", () => {
+  const { slot: _, ...older } = snapshotOf();
+  assert.equal(programOf(older as Snapshot), "carpio 0.1.0 on none");
 });
 
 const lamps: [Parameters<typeof lampWords>[0], string][] = [

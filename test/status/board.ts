@@ -81,6 +81,7 @@ function realSnapshot(): Snapshot {
     config: { name: "left" } as Config,
     version: "0.1.0",
     board: "none",
+    slot: null,
     uptimeSeconds: 812.4,
     groups: [group],
     maintenance: { on: false, since: null, until: null, handover },

@@ -32,6 +32,7 @@ const everything = snapshotOf(
 // biome-ignore format: one series a line
 const rows = [
   { of: everything, line: 'carpio_build_info{version="0.1.0",board="none",name="left"} 1' },
+  { of: snapshotOf([], { slot: { name: "b", onTrial: true } }), line: 'carpio_slot_on_trial{slot="b"} 1' },
   { of: everything, line: 'carpio_board_role{role="mixed"} 1' },
   { of: everything, line: `carpio_role{${which},role="backup"} 1` },
   { of: everything, line: `carpio_role{${which},role="master"} 0` },

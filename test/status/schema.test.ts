@@ -18,6 +18,7 @@ const good = [
   { is: "as it stands by", it: snapshotOf([{ role: "backup", master }]) },
   { is: "after a handover", it: snapshotOf([{}], { maintenance: handedOver }) },
   { is: "without a prefilter", it: snapshotOf([{}], { prefilter: null }) },
+  { is: "of a board's card", it: snapshotOf([], { slot: { name: "a", onTrial: true } }) },
   { is: "of a later version, with one more field", it: { ...snapshot, moon: "full" } },
 ];
 for (const { is, it } of good) {
@@ -29,6 +30,7 @@ for (const { is, it } of good) {
 const { name: _, ...nameless } = snapshot;
 const bad = [
   { is: "without a name", it: nameless, says: /required property 'name'/ },
+  { is: "of a third slot", it: { ...snapshot, slot: { name: "c", onTrial: false } }, says: /\/slot/ },
   { is: "in no role", it: { ...snapshot, role: "boss" }, says: /\/role/ },
   {
     is: "whose group has no holding",
