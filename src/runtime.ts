@@ -37,6 +37,11 @@ export function runtimeDirectory(): string {
   return process.env["RUNTIME_DIRECTORY"]?.split(":")[0] || "/run/carpio";
 }
 
+/** Where the base and the system of a board leave word for carpio, which may write to a part of it alone. */
+export function systemDirectory(): string {
+  return process.env["CARPIO_SYSTEM"] || runtimeDirectory();
+}
+
 /** Takes the lock, or answers with the process that has it. */
 export function takeLock(name = LOCK): Promise<Lock | { readonly heldBy: string }> {
   return new Promise((resolve, reject) => {

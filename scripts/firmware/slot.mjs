@@ -8,6 +8,7 @@ import { appendFileSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFile
 import { join } from "node:path";
 import { formatTrailer } from "../../build/src/firmware/payload.js";
 import { bundleFile } from "../addons.mjs";
+import { formatFilter } from "./filter.mjs";
 import { root } from "./inputs.mjs";
 import { essential, installPrograms } from "./programs.mjs";
 import { readFirst } from "./read-first.mjs";
@@ -53,6 +54,7 @@ export function makeSlot({ folder, file, version, seconds, key }, say) {
   cpSync(join(root, "board/payload"), folder, { recursive: true });
   cpSync(join(root, bundleFile("guest")), join(folder, "usr/bin/carpio"));
   if (key) writeFileSync(join(folder, "etc/carpio/update.pub"), publicHalf(key));
+  writeFileSync(join(folder, "usr/lib/carpio/filter"), formatFilter());
   writeFileSync(join(folder, "usr/lib/carpio/first"), readFirst(folder));
   settle(folder, seconds);
 

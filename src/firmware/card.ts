@@ -6,7 +6,7 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { withMounted } from "../linux/mount.js";
-import { runtimeDirectory } from "../runtime.js";
+import { systemDirectory } from "../runtime.js";
 import { openSlotFiles, type SlotFiles } from "../slot-files.js";
 import type { SlotSnapshot } from "../status/snapshot.js";
 import { type BootRecord, formatRecord, parseRecord, SLOT_NAMES, type SlotName } from "./boot-record.js";
@@ -33,7 +33,7 @@ const RUNNING = "slot";
 const TRIAL = "trial";
 
 /** A device that the base has left word of is mounted for each use; else the folder is the card, as somebody mounted it. */
-export function findCard(folder: string = USUAL_FOLDER, runtime: string = runtimeDirectory()): Card {
+export function findCard(folder: string = USUAL_FOLDER, runtime: string = systemDirectory()): Card {
   const device = readWord(join(runtime, "card"));
   const running = runningIn(runtime);
   const endTrial = () => rmSync(join(runtime, TRIAL), { force: true });
@@ -46,7 +46,7 @@ export function findCard(folder: string = USUAL_FOLDER, runtime: string = runtim
 }
 
 /** For the snapshot: looks each time whether the trial has ended. Finds `null` where no base has started this system. */
-export function watchSlot(runtime: string = runtimeDirectory()): () => SlotSnapshot | null {
+export function watchSlot(runtime: string = systemDirectory()): () => SlotSnapshot | null {
   const name = runningIn(runtime);
   return () => (name === undefined ? null : { name, onTrial: existsSync(join(runtime, TRIAL)) });
 }

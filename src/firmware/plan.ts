@@ -76,7 +76,7 @@ export interface Machine {
 
 /** Files that the system may write; the rest of it is read-only. */
 export const RUN = "/run/carpio";
-/** Between the daemon and the service that writes slots: in one a payload goes, from the other comes how far it is. */
+/** Pipes between the daemon and the service that writes slots, there from the start: in one a payload goes, from the other comes how far it is. */
 export const PAYLOADS = "update.in";
 export const PROGRESS = "update.out";
 const RULES = `${RUN}/nftables.conf`;
@@ -141,7 +141,6 @@ export function planSystem(system: SystemConfig, carried: readonly string[], mac
       ...routerStages(system, machine),
     ],
     others: [
-      ...(machine.updates ? [{ about: "updates", steps: [makePipes] }] : []),
       mdnsStage(machine),
       { about: "leases", steps: [{ write: LEASE, text: LEASE_SCRIPT, mode: EXECUTABLE }] },
       porterStage(all, missed, system),
@@ -380,8 +379,6 @@ function logServices({ host, port }: NonNullable<SystemConfig["remoteLog"]>): re
     { name: "klog", argv: ["sh", "-c", KLOG] },
   ];
 }
-
-const makePipes: Step = { run: ["mkfifo", "-m", "600", `${RUN}/${PAYLOADS}`, `${RUN}/${PROGRESS}`] };
 
 /**
  * Waits in its shell until somebody has a payload, and costs nothing until then. What is left of one that

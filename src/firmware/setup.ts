@@ -11,7 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { systemReason } from "../config/text-file.js";
 import { type Config, describeProblem, emptyConfig, readConfig } from "../config.js";
 import { runProgram } from "../linux/program.js";
-import { runtimeDirectory } from "../runtime.js";
+import { systemDirectory } from "../runtime.js";
 import { readSlotBytes } from "../slot-files.js";
 import { type Card, RECORDS } from "./card.js";
 import { describePlan, type Machine, planSystem, RUN, type Service, type Stage, type Step } from "./plan.js";
@@ -249,13 +249,13 @@ async function writeWhole(path: string, work: (path: string) => Promise<void>): 
 }
 
 /** What the start of this board found, in a sentence; `undefined` where it found nothing, or there was none. */
-export function problemsOfStart(runtime = runtimeDirectory()): string | undefined {
+export function problemsOfStart(runtime = systemDirectory()): string | undefined {
   const problems = linesOf(join(runtime, ERRORS));
   return problems.length === 0 ? undefined : `the board's start found: ${problems.join("; ")}`;
 }
 
 /** The same of its card. */
-export function problemsOfCard(runtime = runtimeDirectory()): string | undefined {
+export function problemsOfCard(runtime = systemDirectory()): string | undefined {
   return linesOf(join(runtime, CARD_PROBLEMS)).join("; ") || undefined;
 }
 

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { systemReason } from "../config/text-file.js";
-import { runtimeDirectory } from "../runtime.js";
+import { systemDirectory } from "../runtime.js";
 import { UPDATE_SILENCE_MS, type UpdateSnapshot, type Updates } from "../status/update.js";
 import { MOST_BYTES } from "./payload.js";
 import { PAYLOADS, PROGRESS } from "./plan.js";
@@ -31,7 +31,7 @@ export interface UpdatesOptions {
 /** `undefined` on a computer that no base has started. */
 export function openUpdates({
   onEnd,
-  runtime = runtimeDirectory(),
+  runtime = systemDirectory(),
   silenceMs = UPDATE_SILENCE_MS,
 }: UpdatesOptions): Updates | undefined {
   if (!existsSync(join(runtime, "slot"))) return undefined;

@@ -49,6 +49,25 @@ const WAITING = /^(\w+?)6?: *\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:0000 (?:0A|0
 const [CARP, SENDING] = [112, 255];
 /** Bits of a set of capabilities. */
 const [NET_ADMIN, NET_RAW, NONE] = [1 << 12, 1 << 13, 0];
+/** What the daemon can do to the board, and what it cannot, also when somebody else speaks for it. */
+const DOES = [
+  "echo 1 >/proc/sys/net/ipv4/conf/lo/arp_ignore",
+  ": >/run/carpio/daemon/mine && rm /run/carpio/daemon/mine",
+  ": >/dev/null",
+  ": >/dev/loop1",
+];
+const DOES_NOT = [
+  "echo : >/run/carpio/services/mine",
+  "rm /run/carpio/slot",
+  ": >>/run/boot/carpio.toml",
+  ": >/dev/vda",
+  ": >/dev/loop3",
+  "losetup -d /dev/loop1",
+  "echo core >/proc/sys/kernel/core_pattern",
+  "echo Y >/sys/module/printk/parameters/time",
+  "mount -t tmpfs mine /tmp",
+  "mknod /tmp/disc b 254 0",
+];
 /** Which gives 15 s, and no more. */
 const AS_ON_A_PI = "i6300esb.heartbeat=15";
 /** Longer than the five seconds that switch a board off. */
@@ -181,6 +200,25 @@ describe("a board that is asked for everything", { timeout: 900_000 }, () => {
     const both = NET_ADMIN | NET_RAW;
     const wanted = { CapInh: NONE, CapPrm: both, CapEff: both, CapBnd: both, CapAmb: NONE };
     assert.deepEqual(Object.fromEntries(sets), wanted);
+  });
+
+  test("the daemon writes where it has to, and nowhere else", async () => {
+    assert.match(
+      await inBoard("cat /proc/$(cat /run/daemon.pid)/status"),
+      /^NoNewPrivs:\s*1\nSeccomp:\s*2$/m,
+    );
+    const attempts = [...DOES, ...DOES_NOT].map(
+      (each) => `/usr/lib/carpio/enclosed sh -c '${each}' 2>/dev/null && echo '${each}'`,
+    );
+    assert.deepEqual((await inBoard(`${attempts.join("; ")}; :`)).trim().split("\n"), DOES);
+    // And it is not for want of what they ask for.
+    const asRoot = DOES_NOT.filter((each) => /^:|^echo/.test(each)).map(
+      (each) => `${each} && echo '${each}'`,
+    );
+    assert.equal(
+      (await inBoard(`${asRoot.join("; ")}; rm /run/carpio/services/mine`)).trim().split("\n").length,
+      asRoot.length,
+    );
   });
 
   test("of half a gigabyte of memory 300 MB are left", async (t) => {
