@@ -26,7 +26,7 @@ import { lookForNewerNode } from "./firmware/node.mjs";
 import { describeForImager, listInputs, readAddress } from "./firmware/papers.mjs";
 import { copyrightOf } from "./firmware/programs.mjs";
 import { makeSlot, readKey } from "./firmware/slot.mjs";
-import { moment, packFile, packKernel, settle } from "./firmware/tree.mjs";
+import { moment, packFile, settle } from "./firmware/tree.mjs";
 
 const startedAt = performance.now();
 /** The slot of every board, for those that run already. */
@@ -81,8 +81,8 @@ function makeImage(board, key, address) {
     const card = join(work, "card");
     mkdirSync(card);
     const kernel = unpackKernel(join(work, "kernel"), say);
-    say("packing the kernel");
-    packKernel(kernel.image, join(card, "kernel8.img"));
+    // As it is: boot loaders have failed to unpack one, and then the board stands still before anything watches it.
+    copyFileSync(kernel.image, join(card, "kernel8.img"));
     const base = {
       folder: join(work, "base"),
       file: join(card, "base.img"),
@@ -122,8 +122,10 @@ function layBoardFiles(board, { card, work, kernel, layout }) {
   for (const name of layout.trees) {
     const tree = join(card, `${name}.dtb`);
     copyFileSync(join(kernel.trees, `${name}.dtb`), tree);
-    // A tree that has it already stays as it is.
-    run("fdtput", [tree, layout.power_controller, "system-power-controller"]);
+    // A tree that says so already stays as it is.
+    for (const { trees = [name], node, property, text } of layout.changes)
+      if (trees.includes(name))
+        run("fdtput", ["-t", "s", tree, node, property, ...(text === undefined ? [] : [text])]);
   }
   if (layout.firmware.length === 0) return [];
   const inputs = fetchInputs("firmware", say);

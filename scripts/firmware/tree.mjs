@@ -4,12 +4,12 @@
  * was are all forgotten.
  */
 import { execFileSync } from "node:child_process";
-import { chmodSync, lstatSync, lutimesSync, openSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { chmodSync, lstatSync, lutimesSync, openSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "./inputs.mjs";
 
 /** How hard the packers try: as well as they can, or, for a look at a change, so that somebody can wait for it. */
-const level = process.argv.includes("--quick") ? { zstd: "3", gzip: "1" } : { zstd: "19", gzip: "9" };
+const level = process.argv.includes("--quick") ? "3" : "19";
 
 /** The moment all files are from: the commit's. Without a repository, the first that a FAT can say. */
 export function moment() {
@@ -59,7 +59,7 @@ export function packArchive(folder, file) {
       maxBuffer: 1 << 30,
     },
   );
-  execFileSync("zstd", [`-${level.zstd}`, "-q", "-c"], {
+  execFileSync("zstd", [`-${level}`, "-q", "-c"], {
     input: archive,
     stdio: ["pipe", openSync(file, "w"), "inherit"],
   });
@@ -67,7 +67,7 @@ export function packArchive(folder, file) {
 
 /** A squashfs; `folder` is settled. Blocks of 64 KiB: larger ones pack little better, and are unpacked whole for one page. */
 export function packSquashfs(folder, file) {
-  const packing = ["-comp", "zstd", "-Xcompression-level", level.zstd, "-b", "64K"];
+  const packing = ["-comp", "zstd", "-Xcompression-level", level, "-b", "64K"];
   const forgetting = ["-all-root", "-mkfs-time", "0", "-all-time", "0", "-no-xattrs"];
   const quiet = ["-noappend", "-no-progress", "-quiet"];
   // It refuses to be told the time twice.
@@ -85,19 +85,10 @@ function namesBelow(folder, prefix = "") {
     });
 }
 
-/** Packed as the boot loader and QEMU take a kernel. */
-export function packKernel(image, file) {
-  execFileSync("gzip", [`-${level.gzip}`, "-n", "-c"], {
-    input: readFileSync(image),
-    stdio: ["pipe", openSync(file, "w"), "inherit"],
-  });
-  return statSync(file).size;
-}
-
 /**
  * Packs a file into one with `.zst` behind its name. What comes again within 128 MiB, as a card's second slot, takes
  * no room: that is as far as whoever unpacks it looks back without being told.
  */
 export function packFile(file) {
-  run("zstd", [`-${level.zstd}`, "--long=27", "-T0", "-q", file]);
+  run("zstd", [`-${level}`, "--long=27", "-T0", "-q", file]);
 }

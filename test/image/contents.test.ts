@@ -25,6 +25,10 @@ const UPDATE = "carpio-update.sqf";
 const UPDATE_SUMS = "carpio-update.sha256";
 /** The power management of every 64-bit Raspberry Pi up to the 4. */
 const POWER_MANAGEMENT = "/soc/watchdog@7e100000";
+const ZERO = "bcm2837-rpi-zero-2-w.dtb";
+const USB = "/soc/usb@7e980000";
+/** What stands at this place of a kernel for arm64 that is not packed. */
+const [MAGIC, MAGIC_AT] = ["ARM\x64", 56];
 /** A builder who is far away, in a folder with another name. */
 const ELSEWHERE = { TZ: "Pacific/Kiritimati", LC_ALL: "C", UMASK: "077" } as const;
 
@@ -36,6 +40,16 @@ for (const kind of KINDS) {
         lines.filter((line) => line !== "" && !line.startsWith("#")),
         [],
       );
+    });
+
+    test("its kernel is not packed: nothing watches a boot loader that fails to unpack one", () => {
+      const directory = mkdtempSync(join(tmpdir(), "carpio-contents-"));
+      try {
+        const kernel = readFileSync(takeFile(imageOf(kind), "kernel8.img", directory));
+        assert.equal(kernel.toString("latin1", MAGIC_AT, MAGIC_AT + MAGIC.length), MAGIC);
+      } finally {
+        rmSync(directory, { recursive: true });
+      }
     });
 
     test("packed, it is small enough to download", () => {
@@ -104,19 +118,22 @@ for (const kind of KINDS) {
   });
 }
 
-test("every Raspberry Pi turns itself off: each tree has the kernel's driver of it do so", () => {
+test("the device trees say what Debian's leave open", () => {
   const directory = mkdtempSync(join(tmpdir(), "carpio-contents-"));
   try {
     const card = imageOf("raspberrypi");
     const trees = listFiles(card).filter((name) => name.endsWith(".dtb"));
-    // In Debian's tree of this one a GPIO does, for which Debian's kernel has no driver.
+    // In Debian's tree of this one a GPIO turns it off, for which Debian's kernel has no driver.
     assert.ok(trees.includes("bcm2711-rpi-400.dtb"), trees.join());
-    const withoutPowerOff = trees.filter((name) => {
-      const tree = takeFile(card, name, directory);
-      const listed = execFileSync("fdtget", ["-p", tree, POWER_MANAGEMENT], { encoding: "utf8" });
-      return !listed.split("\n").includes("system-power-controller");
-    });
+    for (const name of trees) takeFile(card, name, directory);
+    const ask = (...question: readonly string[]) =>
+      execFileSync("fdtget", question, { cwd: directory, encoding: "utf8" }).trim().split("\n");
+    const withoutPowerOff = trees.filter(
+      (name) => !ask("-p", name, POWER_MANAGEMENT).includes("system-power-controller"),
+    );
     assert.deepEqual(withoutPowerOff, []);
+    // Its only port would wait for a computer that it is plugged into.
+    assert.deepEqual(ask(ZERO, USB, "dr_mode"), ["host"]);
   } finally {
     rmSync(directory, { recursive: true });
   }
