@@ -1,7 +1,7 @@
 /**
  * `scripts/prepare.sh`, which installs and builds before anything else runs:
  * what it does and when, that it does it alone, and that nothing half-made and
- * no process stays when it is ended.
+ * no process stays when it is ended; and what is refused before it.
  *
  * The script is real, in a project in a folder of its own; what it calls is
  * false, because a real installation changes the computer and takes minutes.
@@ -147,6 +147,50 @@ for (const { who, user, allows, runs } of powers) {
     if (runs) assert.equal(last, runs);
     else assert.doesNotMatch(last, /served/);
     assert.equal(/sudo/.test(stderr), runs.startsWith("sudo"));
+  });
+}
+
+const BOARDS = /wanted raspberrypi, virt or --update-lock$/;
+// biome-ignore format: one order a line
+const misordered: readonly { readonly order: readonly string[]; readonly says: RegExp }[] = [
+  { order: [], says: BOARDS },
+  { order: ["foo"], says: BOARDS },
+  { order: ["simulated"], says: BOARDS },
+  { order: ["../board/virt"], says: BOARDS },
+  { order: ["--quick"], says: BOARDS },
+  { order: ["virt", "raspberrypi"], says: /found raspberrypi after virt, wanted one board$/ },
+  { order: ["virt", "--fast"], says: /found --fast, wanted --quick, --key FILE or --url ADDRESS after one of raspberrypi, virt$/ },
+  { order: ["virt", "--key"], says: /found --key and no value, wanted --quick, --key FILE/ },
+  { order: ["virt", "--url", "--quick"], says: /found --url and no value/ },
+  { order: ["virt", "--update-lock"], says: /found --update-lock with others, wanted it alone$/ },
+];
+for (const { order, says } of misordered) {
+  test(`scripts/image ${order.join(" ")} is refused before anything is installed or built`, {
+    timeout: TEST_MS,
+  }, async () => {
+    const project = makeImageProject();
+    const { status, stdout, stderr } = await ended(project.start(...order));
+    assert.deepEqual([status, stdout, project.calls()], [64, "", []], stderr);
+    assert.match(stderr.trimEnd(), says);
+  });
+}
+
+const ordered: readonly { readonly order: readonly string[]; readonly builds: boolean }[] = [
+  { order: ["virt"], builds: true },
+  { order: ["--quick", "raspberrypi", "--url", "https://example.net/"], builds: true },
+  { order: ["--key=a key", "virt", "--quick"], builds: true },
+  { order: ["--update-lock"], builds: false },
+];
+for (const { order, builds } of ordered) {
+  test(`scripts/image ${order.join(" ")} goes on as it was called, after ${builds ? "two builds" : "one build"}`, {
+    timeout: TEST_MS,
+  }, async () => {
+    const project = makeImageProject();
+    const { status, stdout, stderr } = await ended(project.start(...order));
+    assert.deepEqual([status, stdout], [0, `${order.join("|")}\n`], stderr);
+    const built = project.calls(Number.POSITIVE_INFINITY).filter((call) => call.startsWith("npm run"));
+    const guest = "npm run --silent build -- --compiled --guest";
+    assert.deepEqual(built, ["npm run --silent build", ...(builds ? [guest] : [])]);
   });
 }
 
@@ -333,6 +377,16 @@ function makeProject(then = "echo prepared"): Project {
       return lines.map((line) => line.split(" ").slice(0, words).join(" "));
     },
   };
+}
+
+/** One in which the real scripts/image is called, up to where the image would be made. */
+function makeImageProject(): Project {
+  const project = makeProject();
+  cpSync(join(root, "scripts/image"), join(project.folder, "scripts/it"));
+  cpSync(join(root, "board"), join(project.folder, "board"), { recursive: true });
+  const says = 'console.log(process.argv.slice(2).join("|"));\n';
+  writeFileSync(join(project.folder, "scripts/image.mjs"), says);
+  return project;
 }
 
 async function ended({ child, closed, stdout, stderr }: Running) {
