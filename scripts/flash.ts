@@ -3,11 +3,12 @@
  * are in `scripts/flashing`. Nothing is opened for writing before everything
  * was looked at and somebody has said yes.
  */
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { existsSync, type Stats, statSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { parseArgs } from "node:util";
+import { systemReason } from "../src/config/text-file.js";
 import { describeProblem, readConfig } from "../src/config.js";
 import { Card, mustBeOurs, showPartitions } from "./flashing/card.js";
 import { type CardFile, CONFIG_NAME, cardFiles } from "./flashing/card-files.js";
@@ -15,6 +16,7 @@ import { type Disc, describeDisc, inWords, LSBLK, readDisc, refusal } from "./fl
 import { fatOffset, type Measure, measure, readImage } from "./flashing/image.js";
 
 const [DONE, FAILED, USAGE, BAD_CONFIG] = [0, 1, 64, 78];
+const NO_FILE = "--config: found no FILE, wanted a carpio.toml";
 const dist = join(import.meta.dirname, "../../dist");
 const USUAL_IMAGES = ["carpio-raspberrypi.img.zst", "carpio-raspberrypi.img"].map((name) => join(dist, name));
 
@@ -91,16 +93,17 @@ function readOptions(args: readonly string[]): Options | string {
       options: { config: { type: "string" }, yes: flag, "fixed-disc": flag },
     });
     const [device, named, extra] = positionals;
-    if (device === undefined) return "found no DEVICE, wanted one such as /dev/sdb";
+    if (!device) return "found no DEVICE, wanted one such as /dev/sdb";
     if (extra !== undefined) return `found ${extra} after DEVICE and IMAGE, wanted nothing`;
     const image = named ?? USUAL_IMAGES.find((path) => existsSync(path));
     if (image === undefined)
       return `found neither IMAGE nor ${USUAL_IMAGES[0]}, which \`scripts/image raspberrypi\` makes`;
     if (!/\.img(\.zst)?$/.test(image)) return `IMAGE: found ${image}, wanted a .img or a .img.zst`;
     const { config, yes, "fixed-disc": fixedDisc } = values;
+    if (config === "") return NO_FILE;
     return { device, image, config, yes, fixedDisc };
   } catch (error) {
-    return inSentence(error);
+    return inUsage(error);
   }
 }
 
@@ -128,13 +131,16 @@ function findTarget({ device: path, fixedDisc }: Options, { bytes }: Measure): T
   if (path.startsWith("/dev/"))
     return `${path}: ${found ? "no disc" : "there is no such device"}; lsblk shows all`;
   if (found && !found.isFile()) return `${path}: found neither a disc nor a file`;
-  if (found) mustBeOurs(path, false);
+  mustBeOurs(found ? path : dirname(path), false);
   const shown = found ? `${path}: a file of ${inWords(found.size)}` : `${path}: a new file`;
   return { path, isDevice: false, shown, word: "yes", isNew: !found };
 }
 
 function askLsblk(path: string): Disc | undefined {
-  return readDisc(execFileSync("lsblk", [...LSBLK, path], { encoding: "utf8" }));
+  const { error, stdout } = spawnSync("lsblk", [...LSBLK, path], { encoding: "utf8" });
+  if (error) throw error;
+  // It fails where it knows no such disc, and then gives no JSON.
+  return stdout === "" ? undefined : readDisc(stdout);
 }
 
 async function isAgreed({ shown, word, isNew }: Target, { yes }: Options): Promise<boolean> {
@@ -163,12 +169,22 @@ function progress(doing: string, bytes: number): (sofar: number) => void {
   };
 }
 
-/** What the system says of a card needs a hint now and then. */
+/** What the system says of a file or a program, which come first; of a card it needs a hint now and then. */
 function inSentence(error: unknown): string {
+  const { code, path, message } = error as NodeJS.ErrnoException;
+  const said = path === undefined ? message : `${path}: ${systemReason(error)}`;
+  if (code === "EACCES") return `${said}: as root, such as \`sudo scripts/flash\``;
+  if (code === "EBUSY") return `${said}: somebody uses it`;
+  return error instanceof Error ? said : String(error);
+}
+
+/** What parseArgs finds begins with the option that it is about. */
+function inUsage(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
-  if (code === "EACCES") return `${message}: as root, such as \`sudo scripts/flash\``;
-  if (code === "EBUSY") return `${message}: somebody uses it`;
-  return error instanceof Error ? message : String(error);
+  const [, option = ""] = /'(-[^' =]*)/.exec(message) ?? [];
+  if (code === "ERR_PARSE_ARGS_UNKNOWN_OPTION")
+    return `found ${option}, wanted --config FILE, --yes or --fixed-disc`;
+  return option === "--config" ? NO_FILE : `${option}: found a value, wanted none`;
 }
 
 function complain(said: string, status: number): number {

@@ -23,7 +23,7 @@ import { makeCard } from "./firmware/card.mjs";
 import { digestOf, fetchInputs, root, run, updateLock } from "./firmware/inputs.mjs";
 import { unpackKernel } from "./firmware/kernel.mjs";
 import { lookForNewerNode } from "./firmware/node.mjs";
-import { describeForImager, listInputs, readAddress } from "./firmware/papers.mjs";
+import { describeForImager, listInputs, readAddress, readmeFor } from "./firmware/papers.mjs";
 import { copyrightOf } from "./firmware/programs.mjs";
 import { makeSlot, readKey } from "./firmware/slot.mjs";
 import { moment, packFile, settle } from "./firmware/tree.mjs";
@@ -97,8 +97,9 @@ function makeImage(board, key, address) {
     copyFileSync(slot.file, join(card, "slot-b.sqf"));
     const loader = layBoardFiles(board, { card, work, kernel, layout });
     copyFileSync(join(root, "board/common/carpio.toml"), join(card, "carpio.toml"));
-    copyFileSync(join(root, "board/common/card-readme.txt"), join(card, "README.txt"));
     copyFileSync(kernel.input.copyright, join(card, "LICENCE-linux.txt"));
+    const readme = readFileSync(join(root, "board/common/card-readme.txt"), "utf8");
+    writeFileSync(join(card, "README.txt"), readmeFor(readme, readdirSync(card)));
     settle(card, seconds);
 
     say("the card: a partition, and what is on it");

@@ -10,6 +10,10 @@
 # COMMAND, or COMMAND:PACKAGE where the package has another name. It says on
 # standard error what it does, and nothing when there is nothing to do. A signal
 # that ends it ends first whatever it has started.
+#
+# By sudo in a clone of the user's own, packages are installed as root, and all that
+# is made in the clone is made as the user: root's would be in the way of the next npm.
+# The caller does the same with `as_owner COMMAND...` and `exec_as_owner COMMAND...`.
 
 # Users other than root often do without the directories of the network's tools.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
@@ -18,6 +22,30 @@ step=""
 half_made=""
 # A mirror that does not answer is asked again.
 patiently="-o Acquire::Retries=3"
+
+# Sets `owner` to whom the clone belongs, by number. Empty where that is no sudo's user, or where some of it
+# is somebody else's already: then all is made as whoever we are.
+find_owner() {
+  owner=""
+  [ -n "${SUDO_UID-}" ] && [ -n "${SUDO_GID-}" ] && [ "$SUDO_UID" != 0 ] && [ "$(id -u)" = 0 ] || return 0
+  [ -z "$(find . build dist node_modules -maxdepth 0 ! -uid "$SUDO_UID" 2>/dev/null)" ] || return 0
+  entry=$(getent passwd "$SUDO_UID") || return 0
+  owner=$SUDO_UID
+  owner_home=$(echo "$entry" | cut -d: -f6)
+}
+
+# sudo itself would take them out of our session, where no signal could be passed on to them.
+exec_as_owner() {
+  [ -z "$owner" ] ||
+    set -- setpriv --reuid="$owner" --regid="$SUDO_GID" --init-groups env HOME="$owner_home" "$@"
+  exec "$@"
+}
+
+as_owner() {
+  (exec_as_owner "$@")
+}
+
+find_owner
 
 prepare() {
   for signal in HUP INT TERM; do trap "end_by $signal" "$signal"; done
@@ -43,7 +71,7 @@ fetch_promtool() {
   say "fetches promtool (apt-get download prometheus)"
   half_made=build/promtool.next
   rm -rf $half_made
-  mkdir $half_made
+  as_owner mkdir $half_made
   download="cd $half_made && apt-get -qq -o APT::Sandbox::User=root download prometheus"
   if ! attempt sh -c "$download 2>/dev/null"; then
     find_root_power "the package lists are too old to download prometheus"
@@ -138,7 +166,8 @@ wanted_node() {
 # held by descriptor 9, which a step does not inherit. `flock` and `setsid` are
 # in a package that every Debian has.
 take_turn() {
-  mkdir -p build
+  as_owner mkdir -p build
+  as_owner touch build/prepare.lock
   exec 9>build/prepare.lock
   flock --nonblock 9 && return 0
   say "waits for another script that installs or builds here"
@@ -172,6 +201,7 @@ build_is_current() {
 
 build() {
   say "builds (npm run build)"
+  as_owner touch build/prepared.next
   built_for >build/prepared.next
   rm -f build/prepared
   run npm run --silent build
@@ -187,9 +217,9 @@ run() {
   attempt "$@" || die "that failed"
 }
 
-# In a session of its own, so that a signal to us alone can be passed on to all of it.
+# In a session of its own, so that a signal to us alone can be passed on to all of it. What it makes is the owner's.
 attempt() {
-  setsid "$@" </dev/null >&2 9>&- &
+  exec_as_owner setsid "$@" </dev/null >&2 9>&- &
   finish_step
 }
 

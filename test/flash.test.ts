@@ -126,6 +126,7 @@ describe("a disc", () => {
 describe("scripts/flash", () => {
   before(() => {
     makeSmallCard(image);
+    mkdirSync(join(folder, "folder.img"));
     execFileSync("zstd", ["-q", "-1", image, "-o", packed]);
   });
 
@@ -262,7 +263,10 @@ describe("scripts/flash", () => {
     const target = join(folder, "theirs");
     writeFileSync(target, "theirs", { mode: 0o444 });
     const { status, stdout, stderr } = flash([target, image], "yes\n", POWERLESS);
-    assert.match(stderr, /^flash: EACCES: .*theirs.*: as root, such as `sudo scripts\/flash`$/m);
+    assert.match(
+      stderr,
+      /^flash: \/\S*\/theirs: permission denied \(EACCES\): as root, such as `sudo scripts\/flash`$/m,
+    );
     assert.equal(status, 1);
     assert.doesNotMatch(stdout, /Type yes/);
     assert.equal(readFileSync(target, "utf8"), "theirs");
@@ -272,7 +276,57 @@ describe("scripts/flash", () => {
     { why: "a device that is not there", args: ["/dev/sdzz", image], status: 1, says: /no such device/ },
     { why: "a device that is no disc", args: ["/dev/null", image], status: 1, says: /no disc/ },
     { why: "a folder", args: [folder, image], status: 1, says: /neither a disc nor a file/ },
-    { why: "an image that is not there", args: ["card", "none.img"], status: 1, says: /ENOENT.*none\.img/ },
+    {
+      why: "a file in a folder that is not there",
+      args: ["none/card", image],
+      status: 1,
+      says: /^flash: none: no such file or directory \(ENOENT\)$/m,
+    },
+    {
+      why: "a file in what is no folder",
+      args: [`${image}/card`, image],
+      status: 1,
+      says: /^flash: \/\S*\/card\.img\/card: not a directory \(ENOTDIR\)$/m,
+    },
+    {
+      why: "a folder for an image",
+      args: ["card", join(folder, "folder.img")],
+      status: 1,
+      says: /folder\.img: found [a-z ]+ \(EISDIR\)/,
+    },
+    ...["none.img", "none.img.zst"].map((name) => ({
+      why: `an image that is not there, ${name}`,
+      args: ["card", name],
+      status: 1,
+      says: new RegExp(
+        `^flash: ${name}: found no such file or directory \\(ENOENT\\), wanted a whole image of a card$`,
+        "m",
+      ),
+    })),
+    {
+      why: "a configuration that is not there",
+      args: ["card", image, "--config", "none.toml"],
+      status: 78,
+      says: /^none\.toml: found no such file or directory \(ENOENT\), wanted a text file in UTF-8$/m,
+    },
+    {
+      why: "an option that there is not",
+      args: ["card", image, "--force"],
+      status: 64,
+      says: /^flash: found --force, wanted --config FILE, --yes or --fixed-disc; scripts\/flash --help says how$/m,
+    },
+    {
+      why: "a configuration without a name",
+      args: ["card", image, "--config"],
+      status: 64,
+      says: /^flash: --config: found no FILE, wanted a carpio\.toml; /m,
+    },
+    {
+      why: "a yes with a value",
+      args: ["card", image, "--yes=no"],
+      status: 64,
+      says: /^flash: --yes: found a value, wanted none; /m,
+    },
     {
       why: "what is no image",
       args: ["card", "image.iso"],
@@ -294,7 +348,13 @@ describe("scripts/flash", () => {
       why: "that ends too early",
       name: "short.img.zst",
       bytes: () => readFileSync(packed).subarray(0, -9),
-      says: /zst/,
+      says: /^flash: \/\S*\/short\.img\.zst: found what zstd cannot unpack \([^/]*premature end\), wanted a whole image of a card$/m,
+    },
+    {
+      why: "that is no archive",
+      name: "zeros.img.zst",
+      bytes: () => Buffer.alloc(MIB),
+      says: /^flash: \/\S*\/zeros\.img\.zst: found what zstd cannot unpack \(unsupported format\), wanted a whole image/m,
     },
     { why: "that is none", name: "zeros.img", bytes: () => Buffer.alloc(MIB), says: /no partition table/ },
   ];

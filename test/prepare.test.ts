@@ -1,7 +1,7 @@
 /**
  * `scripts/prepare.sh`, which installs and builds before anything else runs:
  * what it does and when, that it does it alone, and that nothing half-made and
- * no process stays when it is ended.
+ * no process stays when it is ended; and what is refused before it.
  *
  * The script is real, in a project in a folder of its own; what it calls is
  * false, because a real installation changes the computer and takes minutes.
@@ -10,6 +10,8 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
+  chmodSync,
+  chownSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -18,6 +20,7 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -72,6 +75,55 @@ test("it says which Node it found and which it wants", { timeout: TEST_MS }, asy
   assert.match(stderr, /found Node 18\.20\.4 \(.*tools\/node\), wanted 20\.x or 22\.x or 24\.x/);
   assert.deepEqual(project.calls(), ["node -p"]);
 });
+
+const notRoot = process.getuid?.() !== 0 && "only root can be asked by sudo";
+const [ROOT, USER, STRANGER] = [0, 65_534, 65_533];
+const MADE = [
+  "build",
+  "build/prepare.lock",
+  "build/prepared",
+  "dist/carpio.cjs",
+  "node_modules/.package-lock.json",
+];
+const BY_SUDO = { SUDO_UID: `${USER}`, SUDO_GID: `${USER}` };
+const PACKAGE = "tools/no-such-tool";
+// biome-ignore format: one way a line
+const clones: readonly { readonly is: string; readonly of: number; readonly before?: string; readonly sudo: NodeJS.ProcessEnv; readonly makes: number }[] = [
+  { is: "the user's own, by sudo", of: USER, sudo: BY_SUDO, makes: USER },
+  { is: "root's, by sudo", of: ROOT, sudo: BY_SUDO, makes: ROOT },
+  { is: "a stranger's, by sudo", of: STRANGER, sudo: BY_SUDO, makes: ROOT },
+  { is: "the user's own, with something of root's in it already, by sudo", of: USER, before: "node_modules", sudo: BY_SUDO, makes: ROOT },
+  { is: "the user's own, by sudo of root", of: USER, sudo: { SUDO_UID: "0", SUDO_GID: "0" }, makes: ROOT },
+  { is: "the user's own, by root without sudo", of: USER, sudo: {}, makes: ROOT },
+];
+for (const { is, of, before, sudo, makes } of clones) {
+  test(`in a clone that is ${is}, what is made is ${makes === ROOT ? "root's" : "the user's"}`, {
+    skip: notRoot,
+    timeout: TEST_MS,
+  }, async () => {
+    const project = makeProject("echo prepared", {
+      HOME: "/of-root",
+      SUDO_UID: undefined,
+      SUDO_GID: undefined,
+      ...sudo,
+    });
+    const at = (name: string) => join(project.folder, name);
+    project.tool("npm", `echo "at home in $HOME"${fakes["npm"]}`);
+    project.giveTo(of);
+    if (before) mkdirSync(at(before));
+    const { status, stdout, stderr } = await ended(project.start("no-such-tool:its-package"));
+    assert.deepEqual([status, stdout], [0, "prepared\n"], stderr);
+    assert.deepEqual(project.calls(), ["apt-get -qq", "apt-get -qq", "npm install", "npm run"]);
+    const owners = MADE.map((name) => [name, statSync(at(name)).uid, statSync(at(name)).gid]);
+    assert.deepEqual(
+      owners,
+      MADE.map((name) => [name, makes, makes]),
+    );
+    assert.equal(statSync(at(PACKAGE)).uid, ROOT, "packages are installed as root");
+    // Another's would not let npm write what it keeps there.
+    assert.equal(stderr.includes("at home in /of-root"), makes === ROOT, stderr);
+  });
+}
 
 const hasPromtool = spawnSync("sh", ["-c", "command -v promtool"]).status === 0;
 const UNPACKED =
@@ -150,6 +202,50 @@ for (const { who, user, allows, runs } of powers) {
   });
 }
 
+const BOARDS = /wanted raspberrypi, virt or --update-lock$/;
+// biome-ignore format: one order a line
+const misordered: readonly { readonly order: readonly string[]; readonly says: RegExp }[] = [
+  { order: [], says: BOARDS },
+  { order: ["foo"], says: BOARDS },
+  { order: ["simulated"], says: BOARDS },
+  { order: ["../board/virt"], says: BOARDS },
+  { order: ["--quick"], says: BOARDS },
+  { order: ["virt", "raspberrypi"], says: /found raspberrypi after virt, wanted one board$/ },
+  { order: ["virt", "--fast"], says: /found --fast, wanted --quick, --key FILE or --url ADDRESS after one of raspberrypi, virt$/ },
+  { order: ["virt", "--key"], says: /found --key and no value, wanted --quick, --key FILE/ },
+  { order: ["virt", "--url", "--quick"], says: /found --url and no value/ },
+  { order: ["virt", "--update-lock"], says: /found --update-lock with others, wanted it alone$/ },
+];
+for (const { order, says } of misordered) {
+  test(`scripts/image ${order.join(" ")} is refused before anything is installed or built`, {
+    timeout: TEST_MS,
+  }, async () => {
+    const project = makeImageProject();
+    const { status, stdout, stderr } = await ended(project.start(...order));
+    assert.deepEqual([status, stdout, project.calls()], [64, "", []], stderr);
+    assert.match(stderr.trimEnd(), says);
+  });
+}
+
+const ordered: readonly { readonly order: readonly string[]; readonly builds: boolean }[] = [
+  { order: ["virt"], builds: true },
+  { order: ["--quick", "raspberrypi", "--url", "https://example.net/"], builds: true },
+  { order: ["--key=a key", "virt", "--quick"], builds: true },
+  { order: ["--update-lock"], builds: false },
+];
+for (const { order, builds } of ordered) {
+  test(`scripts/image ${order.join(" ")} goes on as it was called, after ${builds ? "two builds" : "one build"}`, {
+    timeout: TEST_MS,
+  }, async () => {
+    const project = makeImageProject();
+    const { status, stdout, stderr } = await ended(project.start(...order));
+    assert.deepEqual([status, stdout], [0, `${order.join("|")}\n`], stderr);
+    const built = project.calls(Number.POSITIVE_INFINITY).filter((call) => call.startsWith("npm run"));
+    const guest = "npm run --silent build -- --compiled --guest";
+    assert.deepEqual(built, ["npm run --silent build", ...(builds ? [guest] : [])]);
+  });
+}
+
 // ---- Several at once -------------------------------------------------------
 
 test("of several that are started together one prepares, and the others wait until it has", {
@@ -198,13 +294,17 @@ const ends = [
   { step: "run", signal: "SIGTERM", to: "it alone" },
   { step: "run", signal: "SIGINT", to: "all of its group, as Ctrl-C on a terminal does" },
   { step: "run", signal: "SIGHUP", to: "all of its group, as a terminal does that closes" },
+  { step: "run", signal: "SIGTERM", to: "it alone", sudo: BY_SUDO },
 ] as const;
 
-for (const { step, signal, to } of ends) {
-  test(`${signal} in npm ${step}, to ${to}: no process and no half-made file stays`, {
+for (const { step, signal, to, ...by } of ends) {
+  const sudo = "sudo" in by ? by.sudo : undefined;
+  test(`${signal} in npm ${step}${sudo ? " by sudo" : ""}, to ${to}: no process and no half-made file stays`, {
+    skip: sudo && notRoot,
     timeout: TEST_MS,
   }, async () => {
-    const project = makeProject();
+    const project = makeProject(undefined, sudo);
+    if (sudo) project.giveTo(USER);
     project.hang(step);
     const { child, stderr } = project.start();
     await until(() => stderr().includes(`hangs in ${step}`), stderr);
@@ -242,6 +342,8 @@ interface Project {
   start(...wanted: readonly string[]): Running;
   /** Puts a tool before the system's own. That it was called is noted. */
   tool(name: string, does: string): void;
+  /** Makes it another user's, with all that is in it. */
+  giveTo(user: number): void;
   /** The false npm says that it hangs in this step, and goes on when it is released; or after a minute, because we may die. */
   hang(step: Step): void;
   release(step: Step): void;
@@ -293,7 +395,7 @@ afterEach(() => {
 });
 
 /** A project with the real `prepare.sh`, and false tools before the real ones. */
-function makeProject(then = "echo prepared"): Project {
+function makeProject(then = "echo prepared", given: NodeJS.ProcessEnv = {}): Project {
   const folder = mkdtempSync(join(tmpdir(), "carpio-prepare-test-"));
   folders.push(folder);
   for (const each of ["scripts", "src", "test", "board", "tools"]) mkdirSync(join(folder, each));
@@ -307,10 +409,17 @@ function makeProject(then = "echo prepared"): Project {
   executable("scripts/it", script(then));
   executable("tools/sudo", '#!/bin/sh\nexec "$@"\n');
   for (const [name, does] of Object.entries(fakes)) tool(name, does);
-  const env = { ...process.env, PATH: `${folder}/tools:${process.env["PATH"]}`, NO_COLOR: "1" };
+  const env = { ...process.env, PATH: `${folder}/tools:${process.env["PATH"]}`, NO_COLOR: "1", ...given };
   return {
     folder,
     tool,
+    giveTo(user) {
+      // Everybody notes calls in it.
+      writeFileSync(record, "");
+      chmodSync(record, 0o666);
+      for (const name of ["", ...readdirSync(folder, { recursive: true, encoding: "utf8" })])
+        chownSync(join(folder, name), user, user);
+    },
     start(...wanted) {
       // In a group of its own, which can be signalled as a terminal does it.
       const child = spawn(join(folder, "scripts/it"), wanted, {
@@ -333,6 +442,16 @@ function makeProject(then = "echo prepared"): Project {
       return lines.map((line) => line.split(" ").slice(0, words).join(" "));
     },
   };
+}
+
+/** One in which the real scripts/image is called, up to where the image would be made. */
+function makeImageProject(): Project {
+  const project = makeProject();
+  cpSync(join(root, "scripts/image"), join(project.folder, "scripts/it"));
+  cpSync(join(root, "board"), join(project.folder, "board"), { recursive: true });
+  const says = 'console.log(process.argv.slice(2).join("|"));\n';
+  writeFileSync(join(project.folder, "scripts/image.mjs"), says);
+  return project;
 }
 
 async function ended({ child, closed, stdout, stderr }: Running) {

@@ -1,6 +1,6 @@
 /**
- * What describes an image: the list of all that is inside, in SPDX's JSON, and
- * what Raspberry Pi Imager wants to know of it.
+ * What describes an image: the list of all that is inside, in SPDX's JSON, what
+ * Raspberry Pi Imager wants to know of it, and the card's README.txt.
  */
 
 import { createHash } from "node:crypto";
@@ -169,6 +169,12 @@ export function describeForImager({ board, seconds, layout, work, image, address
   };
   const repository = { imager: { devices: layout.devices }, os_list: [entry] };
   return [write(work, `carpio-${board}.imager.json`, repository), icon];
+}
+
+/** README.txt, of the text for every card: a line that names a licence's file is for the cards that have it. */
+export function readmeFor(text, files) {
+  const isForUs = (line) => [...line.matchAll(/LICENCE-\S+\.txt/g)].every(([name]) => files.includes(name));
+  return text.split("\n").filter(isForUs).join("\n");
 }
 
 function timeOf(seconds) {

@@ -201,6 +201,30 @@ for (const { is, text, fill = "\n", taken } of trailers) {
   });
 }
 
+const endings = [
+  { of: "a whole slot", chosen: true, hanging: "", says: /^starts$/ },
+  { of: "a whole slot, the other one too late", chosen: true, hanging: "1", says: /^starts$/ },
+  { of: "two damaged slots", chosen: false, hanging: "", says: /^found no whole slot .*: write it again$/ },
+  {
+    of: "one too late, the other one damaged",
+    chosen: false,
+    hanging: "1",
+    says: /^found no whole slot .*: replace the card$/,
+  },
+];
+for (const { of, chosen, hanging, says } of endings) {
+  test(`the base's last words of a card with ${of}`, () => {
+    const [, ending = ""] = readFileSync(join(base, "init"), "utf8").split(/(?=^if choose; )/m);
+    const around = `
+      hanging=${hanging}
+      choose() { return ${chosen ? 0 : 1}; }
+      start() { echo starts; exit; }
+      give_up() { echo "$1"; exit; }`;
+    const said = execFileSync("sh", ["-c", `${around}\n${ending}`], { encoding: "utf8" });
+    assert.match(said.trimEnd(), says);
+  });
+}
+
 function takenBySystem(trailer: Uint8Array): typeof contents | "refused" {
   const parsed = parseTrailer(trailer);
   if (!parsed.ok) return "refused";

@@ -1,4 +1,4 @@
-/** What describes an image, made of small ones: licences in SPDX's words, the bundle's packages, Imager's manifest. */
+/** What describes an image, made of small ones: licences in SPDX's words, the bundle's packages, Imager's manifest, the card's own text. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -20,12 +20,13 @@ const scripts = join(import.meta.dirname, "../../../scripts/firmware");
 const { declaredLicences } = (await import(pathToFileURL(join(scripts, "licences.mjs")).href)) as {
   readonly declaredLicences: (name: string, copyright: string) => Licences;
 };
-const { describeForImager, packagesIn, readAddress } = (await import(
+const { describeForImager, packagesIn, readAddress, readmeFor } = (await import(
   pathToFileURL(join(scripts, "papers.mjs")).href
 )) as {
   readonly describeForImager: (paper: object) => readonly string[];
   readonly packagesIn: (bundle: string) => readonly object[];
   readonly readAddress: (text: string) => string;
+  readonly readmeFor: (text: string, files: readonly string[]) => string;
 };
 
 const FORMAT = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/";
@@ -134,6 +135,17 @@ test("Imager's manifest says of the files what they are, and where they are publ
     rmSync(work, { recursive: true });
   }
 });
+
+for (const licences of [["LICENCE-linux.txt"], ["LICENCE-linux.txt", "LICENCE-raspi-firmware.txt"]]) {
+  test(`a card with ${licences.join(" and ")} has a README.txt that names that, and nothing else`, () => {
+    const text = readFileSync(join(scripts, "../../board/common/card-readme.txt"), "utf8");
+    const readme = readmeFor(text, ["carpio.toml", ...licences]);
+    assert.deepEqual(readme.match(/LICENCE-[\w-]+\.txt/g), licences);
+    assert.equal(/Raspberry/.test(readme), licences.length > 1);
+    // Nothing but whole lines goes.
+    assert.match(readme, /the kernel's is in\nLICENCE-linux\.txt\.\n(The .*\n)?\nSources:[\s\S]+keeps\.\n$/);
+  });
+}
 
 for (const text of ["example.net/carpio", "file:///tmp", "https://example.net/?folder=carpio", ""]) {
   test(`--url "${text}" is no folder that an image can be fetched from`, () => {
