@@ -88,6 +88,84 @@ test(
   },
 );
 
+const [A, B, C] = ["02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:00:0c"] as const;
+
+test(
+  "one that is known by its MAC is called so when it comes or is back, whatever the kernel calls it",
+  LIMIT,
+  async () => {
+    await using hall = buildHall();
+    hall.setUp("eth1");
+    hall.setUp("wan", undefined, A);
+    hall.find([`found no ${A}`]);
+    hall.misses("wan", [`found no ${A}`]);
+    // Others with that MAC: one stands on another interface, and one has no cable.
+    hall.plugIn("vlan", 3, [], { mac: A, more: ["lower_eth9"] });
+    hall.plugIn("wlan0", 4, [], { mac: A, more: ["wireless"] });
+    hall.plugIn("eth1", 5, [], { mac: B });
+    hall.open();
+    assert.deepEqual(await hall.said(), ["eth1 is there, and is set up", "commands of eth1"]);
+    hall.plugIn("eth2", 6, [], { mac: A });
+    assert.deepEqual(await hall.said(), ["eth2 is wan by its MAC, and is called so", "rename eth2 to wan"]);
+    assert.deepEqual(await hall.said(), ["wan is there, and is set up", "commands of wan"]);
+    // Both have had no power, and the kernel finds them the other way round.
+    hall.pullOut("wan");
+    hall.pullOut("eth1");
+    hall.plugIn("eth1", 7, [], { mac: A });
+    assert.deepEqual(await hall.said(), ["eth1 is wan by its MAC, and is called so", "rename eth1 to wan"]);
+    assert.deepEqual(await hall.said(), ["wan is there again, and is set up", "commands of wan"]);
+    hall.plugIn("eth1", 8, [], { mac: B });
+    assert.deepEqual(await hall.said(), ["eth1 is there again, and is set up", "commands of eth1"]);
+    assert.deepEqual(hall.found(), []);
+  },
+);
+
+test("nobody is taken for another one, because of a name or of a MAC that two have", LIMIT, async () => {
+  await using hall = buildHall();
+  for (const [name, mac] of [
+    ["wan", A],
+    ["lan", B],
+    ["dmz", C],
+  ] as const)
+    hall.setUp(name, undefined, mac);
+  hall.setUp("eth1");
+  hall.setUp("eth9");
+  hall.plugIn("eth2", 2, [], { mac: A });
+  hall.plugIn("eth3", 3, [], { mac: A });
+  // By the kernel's name it is one that the file means, and by its MAC another one.
+  hall.plugIn("eth1", 4, [], { mac: B });
+  hall.refuse("lan");
+  hall.plugIn("dmz", 5, [], { mac: A });
+  hall.plugIn("eth9", 6, [], { mac: "02:00:00:00:00:09" });
+  hall.open();
+  assert.deepEqual(await hall.said(), ["eth1 is lan by its MAC, and is called so", "eth1 cannot be lan"]);
+  assert.deepEqual(await hall.said(), ["eth9 is there, and is set up", "commands of eth9"]);
+  // Not once more, and not the others: all of them were looked at before this one.
+  hall.plugIn("eth9", 7, [], { mac: "02:00:00:00:00:09" });
+  assert.deepEqual(await hall.said(), ["eth9 is there again, and is set up", "commands of eth9"]);
+  hall.pullOut("dmz");
+  hall.pullOut("eth3");
+  assert.deepEqual(await hall.said(), ["eth2 is wan by its MAC, and is called so", "rename eth2 to wan"]);
+  assert.deepEqual(await hall.said(), ["wan is there, and is set up", "commands of wan"]);
+});
+
+test("a service that has begun on one before it had its name begins again", LIMIT, async () => {
+  await using hall = buildHall();
+  hall.setUp("eth1");
+  hall.setUp("wan", undefined, A);
+  const hasty = hall.run("udhcpc");
+  hall.standOn("udhcpc-eth1", hasty);
+  hall.plugIn("eth1", 2, [], { mac: A });
+  hall.open();
+  assert.deepEqual(await hasty.ended, [null, "SIGTERM"]);
+});
+
+/** What else the kernel shows of one. */
+interface Looks {
+  readonly mac?: string;
+  readonly more?: readonly string[];
+}
+
 /** Where interfaces come in: what the kernel shows, what setup has left, and the porter. */
 function buildHall() {
   const folder = mkdtempSync(join(tmpdir(), "carpio-porter-"));
@@ -107,19 +185,27 @@ function buildHall() {
     return { pid: child.pid, ended: once(child, "exit"), said, answer };
   };
   return {
-    plugIn(name: string, index: number, vlans: readonly string[] = []) {
-      for (const path of ["", ...vlans.map((vlan) => `upper_${vlan}`)])
+    plugIn(name: string, index: number, vlans: readonly string[] = [], { mac = "", more = [] }: Looks = {}) {
+      for (const path of ["", ...vlans.map((vlan) => `upper_${vlan}`), ...more])
         mkdirSync(join(net, name, path), { recursive: true });
+      if (mac !== "") writeFileSync(join(net, name, "address"), `${mac}\n`);
       writeFileSync(join(net, name, "ifindex"), `${index}\n`);
     },
     pullOut: (name: string) => rmSync(join(net, name), { recursive: true }),
     /** `index` is that of the one which setup has found, if it has. */
-    setUp(name: string, index?: number) {
+    setUp(name: string, index?: number, mac?: string) {
       const place = join(run, "interfaces", name);
       mkdirSync(place);
       if (index !== undefined) writeFileSync(join(place, "ifindex"), `${index}\n`);
       writeFileSync(join(place, "commands"), `echo commands of ${name}\n`);
+      if (mac === undefined) return;
+      writeFileSync(join(place, "mac"), `${mac}\n`);
+      const rename = `echo rename $1 to ${name}\nmv '${net}'/$1 '${net}'/${name}\n`;
+      writeFileSync(join(place, "rename"), rename);
     },
+    /** The kernel takes this name for none. */
+    refuse: (name: string) =>
+      writeFileSync(join(run, "interfaces", name, "rename"), `echo $1 cannot be ${name}\n`),
     /** What setup has said of one that is not there. */
     misses: (name: string, problems: readonly string[]) =>
       writeFileSync(join(run, "interfaces", name, "missed"), inLines(problems)),
