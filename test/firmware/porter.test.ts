@@ -9,7 +9,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 
 const PORTER = join(import.meta.dirname, "../../../board/payload/usr/lib/carpio/porter");
 const LISTEN = 'process.on("SIGHUP", (name) => console.log(name)); process.stdin.pipe(process.stdout)';
@@ -19,8 +19,8 @@ const LIMIT = { skip: noBusybox, timeout: 60_000 };
 test(
   "an interface that was set up is left alone, one that comes late or again is set up",
   LIMIT,
-  async () => {
-    await using hall = buildHall();
+  async (t) => {
+    const hall = buildHall(t);
     hall.plugIn("eth0", 2);
     hall.setUp("eth0", 2);
     hall.setUp("eth1");
@@ -39,8 +39,8 @@ test(
   },
 );
 
-test("services on one that is gone begin again, also those of its VLANs, and no others", LIMIT, async () => {
-  await using hall = buildHall();
+test("services on one that is gone begin again, also those of its VLANs, and no others", LIMIT, async (t) => {
+  const hall = buildHall(t);
   hall.plugIn("eth0", 2, ["lan"]);
   hall.setUp("eth0", 2);
   hall.setUp("eth1");
@@ -60,8 +60,8 @@ test("services on one that is gone begin again, also those of its VLANs, and no 
 test(
   "one that was missed is among what is wrong no more once it is there, and the daemon hears of it",
   LIMIT,
-  async () => {
-    await using hall = buildHall();
+  async (t) => {
+    const hall = buildHall(t);
     hall.find(["found no eth1", "found no eth11", "lan: found no eth1"]);
     for (const name of ["eth1", "eth11", "eth2"]) hall.setUp(name);
     for (const name of ["eth1", "eth11"]) hall.misses(name, [`found no ${name}`]);
@@ -93,8 +93,8 @@ const [A, B, C] = ["02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:00:0c"
 test(
   "one that is known by its MAC is called so when it comes or is back, whatever the kernel calls it",
   LIMIT,
-  async () => {
-    await using hall = buildHall();
+  async (t) => {
+    const hall = buildHall(t);
     hall.setUp("eth1");
     hall.setUp("wan", undefined, A);
     hall.find([`found no ${A}`]);
@@ -120,8 +120,8 @@ test(
   },
 );
 
-test("nobody is taken for another one, because of a name or of a MAC that two have", LIMIT, async () => {
-  await using hall = buildHall();
+test("nobody is taken for another one, because of a name or of a MAC that two have", LIMIT, async (t) => {
+  const hall = buildHall(t);
   for (const [name, mac] of [
     ["wan", A],
     ["lan", B],
@@ -149,8 +149,8 @@ test("nobody is taken for another one, because of a name or of a MAC that two ha
   assert.deepEqual(await hall.said(), ["wan is there, and is set up", "commands of wan"]);
 });
 
-test("a service that has begun on one before it had its name begins again", LIMIT, async () => {
-  await using hall = buildHall();
+test("a service that has begun on one before it had its name begins again", LIMIT, async (t) => {
+  const hall = buildHall(t);
   hall.setUp("eth1");
   hall.setUp("wan", undefined, A);
   const hasty = hall.run("udhcpc");
@@ -167,11 +167,20 @@ interface Looks {
 }
 
 /** Where interfaces come in: what the kernel shows, what setup has left, and the porter. */
-function buildHall() {
+function buildHall(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), "carpio-porter-"));
   const [run, net] = [join(folder, "run"), join(folder, "net")];
   mkdirSync(join(run, "interfaces"), { recursive: true });
   const children: ChildProcess[] = [];
+  // Also of a test that waits in vain.
+  t.after(async () => {
+    for (const child of children) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      child.kill();
+      await once(child, "exit");
+    }
+    rmSync(folder, { recursive: true });
+  });
   let lines: AsyncIterator<string> | undefined;
   const converse = (program: string, argv: readonly string[]) => {
     const child = spawn(program, argv, { stdio: ["pipe", "pipe", "inherit"] });
@@ -232,14 +241,6 @@ function buildHall() {
     listen: () => converse(process.execPath, ["-e", LISTEN]),
     standOn: (name: string, { pid }: { readonly pid: number | undefined } = { pid: 0 }) =>
       writeFileSync(join(run, `${name}.pid`), `${pid}\n`),
-    async [Symbol.asyncDispose]() {
-      for (const child of children) {
-        if (child.exitCode !== null || child.signalCode !== null) continue;
-        child.kill();
-        await once(child, "exit");
-      }
-      rmSync(folder, { recursive: true });
-    },
   };
 }
 
