@@ -949,6 +949,11 @@ for (const { why, toml, says } of warnings) {
 }
 
 const card = (toml: string) => `[[network.interface]]\nname = "eth0"\n${toml}\n`;
+const MAC = "b8:27:eb:12:34:56";
+const byMac = (name: string, mac: string, more = "") =>
+  `[[network.interface]]\nname = "${name}"\nmac = "${mac}"\n${more}\n`;
+const ownName =
+  'wanted beside mac a name that nobody else gives, such as "wan": letters, digits, "-" and "_", and not eth1, usb0, wlan0, wwan0, carp7, en…, all or default';
 const KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOWoNcEJL8fC8QkEcxfOqE9HDuGoCFL9vHBjDGY1xBnI me";
 
 rules("a board's own system", [
@@ -987,6 +992,66 @@ rules("a board's own system", [
     says: [
       "f:5: network.interface[1].name: found eth0 again, as in network.interface[0].name on line 2, wanted each interface once",
     ],
+  },
+  { why: "an interface by its MAC", toml: byMac("wan", MAC), says: [] },
+  ...["B8:27:eb:12:34:56", "B8-27-EB-12-34-56"].map((mac) => ({
+    why: `a MAC as ${mac}, and the same again`,
+    toml: byMac("wan", mac) + byMac("lan", MAC),
+    says: [
+      `f:7: network.interface[1].mac: found ${MAC} again, as in network.interface[0].mac on line 3, wanted each MAC once`,
+    ],
+  })),
+  ...[
+    "b8:27:eb:12:34",
+    "b8:27:eb:12:34:56:78",
+    "b8:27:eb-12:34:56",
+    "b8:27:eb:12:34:5",
+    "b827eb123456",
+    "01:00:5e:00:00:01",
+    "00:00:00:00:00:00",
+    "",
+  ].map((mac) => ({
+    why: `${mac || "nothing"}, which is the MAC of none`,
+    toml: byMac("wan", mac),
+    says: [
+      `f:3: network.interface[0].mac: found "${mac}", wanted six octets of a unicast address, such as b8:27:eb:12:34:56`,
+    ],
+  })),
+  {
+    why: "a number for a MAC",
+    toml: byMac("wan", MAC).replace(`"${MAC}"`, "1"),
+    says: [
+      "f:3: network.interface[0].mac: found 1, wanted six octets of a unicast address, such as b8:27:eb:12:34:56",
+    ],
+  },
+  {
+    why: "the MAC of a VLAN",
+    toml: byMac("lan", MAC, 'vlan = 10\nparent = "eth0"'),
+    says: [
+      "f:3: network.interface[0].mac: found mac beside vlan, wanted no mac: a VLAN has no cable, and what carries it may have one",
+    ],
+  },
+  {
+    why: "a VLAN on an interface that is known by its MAC",
+    toml: `${card('vlan = 10\nparent = "wan"').replace("eth0", "lan")}${byMac("wan", MAC)}`,
+    says: [],
+  },
+  ...["eth1", "ETH1", "usb0", "wlan0", "wwan0", "end0", "enxb827eb123456", "carp7", "all", "default"]
+    .concat("wan.1", "wan%d", "1st", "-x")
+    .map((name) => ({
+      why: `${name} beside a MAC`,
+      toml: byMac(name, MAC),
+      says: [`f:2: network.interface[0].name: found "${name}", ${ownName}`],
+    })),
+  ...["wan", "wan1", "Uplink-2", "ethernet", "usb", "l_an", "allow"].map((name) => ({
+    why: `${name} beside a MAC`,
+    toml: byMac(name, MAC),
+    says: [],
+  })),
+  {
+    why: "a group on an interface that is known by its MAC",
+    toml: byMac("wan", MAC) + group({ interface: '"wan"' }),
+    says: [],
   },
   {
     why: "a gateway out of reach",
@@ -1135,6 +1200,7 @@ const left: Config = {
     interfaces: [
       {
         name: "eth0",
+        mac: undefined,
         dhcp: false,
         addresses: [
           { address: address("192.0.2.2"), length: 24 },
@@ -1146,11 +1212,21 @@ const left: Config = {
       },
       {
         name: "lan",
+        mac: undefined,
         dhcp: true,
         addresses: [],
         gateways: [],
         mtu: undefined,
         vlan: { id: 10, parent: "eth0" },
+      },
+      {
+        name: "wan",
+        mac: "b8:27:eb:12:34:56",
+        dhcp: true,
+        addresses: [],
+        gateways: [],
+        mtu: undefined,
+        vlan: undefined,
       },
     ],
     sshKeys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOWoNcEJL8fC8QkEcxfOqE9HDuGoCFL9vHBjDGY1xBnI somebody"],
@@ -1568,8 +1644,9 @@ function writeSystem({ hostname, dns, interfaces, router, ...system }: Config["s
     network: {
       hostname,
       dns: dns.map(formatAddress),
-      interface: interfaces.map(({ name, dhcp, addresses, gateways, mtu, vlan }) => ({
+      interface: interfaces.map(({ name, mac, dhcp, addresses, gateways, mtu, vlan }) => ({
         name,
+        ...(mac === undefined ? {} : { mac }),
         dhcp,
         addresses: addresses.map(formatPrefix),
         gateways: gateways.map(formatAddress),

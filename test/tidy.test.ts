@@ -41,9 +41,10 @@ const layers: readonly { of: string; imports: readonly string[]; why: string }[]
   },
   { of: "firmware/boot-record.ts", imports: [], why: "a shell script has the same rules" },
   { of: "firmware/payload.ts", imports: ["node:crypto"], why: "what a payload is, its bytes say" },
+  { of: "firmware/naming.ts", imports: [], why: "a plan has it done, and setup waits by it" },
   {
     of: "firmware/plan.ts",
-    imports: ["firmware/lease-script.ts", "config/system.ts", "wire/"],
+    imports: ["firmware/lease-script.ts", "firmware/naming.ts", "config/system.ts", "wire/"],
     why: "a plan is shown before it is done",
   },
   { of: "", imports: ["*"], why: "the rest puts these together" },

@@ -7,7 +7,7 @@ import { isIPv4, isIPv6 } from "node:net";
 import { KEY_BYTES, keyOfPassphrase, PASSPHRASE_BYTES } from "../carp/digest.js";
 import { carriedBoards } from "../carried-boards.js";
 import { type Address, formatAddress, isMulticast, type Prefix, parseAddress } from "../wire/address.js";
-import { parseMac } from "../wire/mac.js";
+import { isUnicast, parseMac } from "../wire/mac.js";
 import { alternatives } from "./values.js";
 
 /** Says what was wanted instead; a reader returns what it gives. */
@@ -125,8 +125,7 @@ export function readLladdr(text: string, refuse: Refuse): Uint8Array | undefined
   const wanted = "six octets of a unicast address, such as 00:11:22:33:44:55, or nothing";
   if (!/^[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}$/i.test(text)) return refuse(wanted);
   const bytes = parseMac(text);
-  const unicast = ((bytes[0] ?? 0) & 1) === 0 && bytes.some((byte) => byte !== 0);
-  return unicast ? bytes : refuse(wanted);
+  return isUnicast(bytes) ? bytes : refuse(wanted);
 }
 
 export function readListen(text: string, refuse: Refuse): Listen {

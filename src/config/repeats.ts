@@ -30,11 +30,14 @@ export function repeats(sketch: Sketch, lineOf: LineOf): Fault[] {
         : [{ id: `${name} of hook ${i}`, path, shown: name, wanted: "each once" }];
     }),
   );
-  const interfaces = (sketch.network?.interface ?? []).flatMap((each, i): Entry[] => {
-    const path = ["network", "interface", i, "name"];
-    return each?.name === undefined
-      ? []
-      : [{ id: `interface ${each.name}`, path, shown: each.name, wanted: "each interface once" }];
+  const interfaces = (sketch.network?.interface ?? []).flatMap(({ name, mac } = {}, i): Entry[] => {
+    const path = ["network", "interface", i];
+    const ofName = { id: `interface ${name}`, path: [...path, "name"], wanted: "each interface once" };
+    const ofMac = { id: `MAC ${mac}`, path: [...path, "mac"], wanted: "each MAC once" };
+    return [
+      ...(name === undefined ? [] : [{ ...ofName, shown: name }]),
+      ...(mac === undefined ? [] : [{ ...ofMac, shown: mac }]),
+    ];
   });
   const first = new Map<string, KeyPath>();
   const ofGroups = groups.flatMap((group, i) => (group ? entriesOf(group, ["carp", i]) : []));

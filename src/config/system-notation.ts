@@ -4,6 +4,7 @@
  */
 import { isIP, isIPv6 } from "node:net";
 import { type Address, parseAddress } from "../wire/address.js";
+import { formatMac, isUnicast, parseMac } from "../wire/mac.js";
 import type { Refuse } from "./notation.js";
 
 export interface Endpoint {
@@ -13,6 +14,7 @@ export interface Endpoint {
 
 export const HOSTNAME = 'a host name without dots, such as "left"';
 export const ADDRESS = "an address, such as 192.0.2.53 or 2001:db8::53";
+export const MAC = "six octets of a unicast address, such as b8:27:eb:12:34:56";
 export const SERVER = "the name or the address of a server";
 export const SYSLOG = "a name or an address, with or without :PORT, such as 192.0.2.9:514";
 export const SSH_KEY = "the line of a .pub file, such as ssh-ed25519 AAAA… somebody";
@@ -33,6 +35,13 @@ export function isHostname(text: string): boolean {
 export function readAddress(text: string, refuse: Refuse): Address {
   const address = text.includes("%") ? undefined : parseAddress(text);
   return address ?? refuse(`${ADDRESS}, without prefix length, port and zone`);
+}
+
+/** As a label has it. The value is what Linux shows. */
+export function readMac(text: string, refuse: Refuse): string {
+  if (!/^[0-9a-f]{2}([:-])[0-9a-f]{2}(\1[0-9a-f]{2}){4}$/i.test(text)) return refuse(MAC);
+  const mac = parseMac(text.replaceAll("-", ":"));
+  return isUnicast(mac) ? formatMac(mac) : refuse(MAC);
 }
 
 /** A word in a command line, and never one of its options. */

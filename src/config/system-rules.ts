@@ -8,6 +8,11 @@ import type { InterfaceTable } from "./system-schema.js";
 import type { KeyPath } from "./toml-lines.js";
 import { describe } from "./values.js";
 
+/** It would be in the way when interfaces are named: the kernel's own, carpio's, and what Linux keeps for itself. */
+const TAKEN = /^(?:(?:eth|usb|wlan|wwan|carp)\d.*|en.*|all|default)$/i;
+const OWN_NAME =
+  'beside mac a name that nobody else gives, such as "wan": letters, digits, "-" and "_", and not eth1, usb0, wlan0, wwan0, carp7, en…, all or default';
+
 export type InterfaceSketch = Partial<Omit<InterfaceTable, "addresses" | "gateways">> & {
   readonly addresses?: readonly (Prefix | undefined)[];
   readonly gateways?: readonly (Address | undefined)[];
@@ -35,7 +40,22 @@ function faultsOf(sketch: InterfaceSketch, path: KeyPath, vlans: readonly (strin
     const found = `${describe(parent)}, which is a VLAN`;
     faults.push({ path: [...path, "parent"], found, wanted: "an interface with a cable" });
   }
-  return [...faults, ...gatewayFaults(sketch, path)];
+  return [...faults, ...macFaults(sketch, path), ...gatewayFaults(sketch, path)];
+}
+
+function macFaults(sketch: InterfaceSketch, path: KeyPath): Fault[] {
+  if (!("mac" in sketch)) return [];
+  const faults: Fault[] = [];
+  const { name } = sketch;
+  const ofVlan = (["vlan", "parent"] as const).find((key) => key in sketch);
+  if (ofVlan !== undefined) {
+    const wanted = "no mac: a VLAN has no cable, and what carries it may have one";
+    faults.push({ path: [...path, "mac"], found: `mac beside ${ofVlan}`, wanted });
+  }
+  if (name !== undefined && (TAKEN.test(name) || !/^[a-z][\w-]*$/i.test(name))) {
+    faults.push({ path: [...path, "name"], found: describe(name), wanted: OWN_NAME });
+  }
+  return faults;
 }
 
 /** A gateway that is in none of the networks is never reached. */

@@ -8,8 +8,10 @@ import { readInterface, readPath, readPrefix } from "./notation.js";
 import {
   ADDRESS,
   HOSTNAME,
+  MAC,
   readAddress,
   readHostname,
+  readMac,
   readServer,
   readSshKeys,
   readSyslog,
@@ -26,6 +28,7 @@ const FLAG = "true or false";
 
 const interfaceEntries = {
   name: textThat("an interface name", readInterface),
+  mac: v.optional(textThat(MAC, readMac)),
   /** No default here: without addresses it is true. */
   dhcp: v.optional(v.boolean(FLAG)),
   addresses: v.optional(v.array(textThat(PREFIXES, readPrefix), PREFIXES), []),

@@ -27,6 +27,8 @@ export interface SystemConfig {
 
 export interface InterfaceConfig {
   readonly name: string;
+  /** Whichever has it is called so; `undefined`: whichever the kernel calls so. */
+  readonly mac: string | undefined;
   readonly dhcp: boolean;
   readonly addresses: readonly Prefix[];
   readonly gateways: readonly Address[];
@@ -59,6 +61,7 @@ export function toSystem(file: SystemTable, name: string | undefined, written: T
 
 function toInterface({
   name,
+  mac,
   dhcp,
   addresses,
   gateways,
@@ -68,6 +71,7 @@ function toInterface({
 }: InterfaceTable): InterfaceConfig {
   return {
     name,
+    mac,
     dhcp: dhcp ?? addresses.length === 0,
     addresses,
     gateways,

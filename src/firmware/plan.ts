@@ -9,6 +9,7 @@
 import type { InterfaceConfig, SystemConfig } from "../config/system.js";
 import { formatAddress, formatPrefix, parseAddress } from "../wire/address.js";
 import { LEASE_SCRIPT } from "./lease-script.js";
+import { type Found, nameByMac, ownersOf, renaming } from "./naming.js";
 
 export type Step =
   | { readonly write: string; readonly text: string; readonly mode?: number }
@@ -61,7 +62,7 @@ export interface Rules {
 }
 
 /** What there is on the board. */
-export interface Machine {
+export interface Machine extends Found {
   /** Interfaces with a cable, the first one first. */
   readonly interfaces: readonly string[];
   /** Tells boards apart whose owners gave them no name: the end of a MAC. */
@@ -124,17 +125,21 @@ const EXECUTABLE = 0o755;
 const PRIVATE = 0o600;
 
 /** `carried` are the interfaces of groups: they are up even when nobody says more of them. */
-export function planSystem(system: SystemConfig, carried: readonly string[], machine: Machine): Plan {
+export function planSystem(system: SystemConfig, carried: readonly string[], unnamed: Machine): Plan {
+  const { commands, ...named } = nameByMac(system.interfaces, unnamed);
+  const machine = { ...unnamed, ...named };
   const { wanted, missed: missedByName } = interfacesOf(system, machine);
-  const named = wanted.map(({ name }) => name);
+  const configured = wanted.map(({ name }) => name);
   // VLANs and groups stand on them, and nobody says more.
-  const others = [...wanted.map(plugOf), ...carried].filter((name) => !named.includes(name));
+  const others = [...wanted.map(plugOf), ...carried].filter((name) => !configured.includes(name));
   const all = [...[...new Set(others)].map(bare), ...wanted];
   const missed = missedOf(missedByName, all, machine);
   const there = all.filter((each) => machine.interfaces.includes(plugOf(each)));
   const hostname = system.hostname ?? `carpio-${machine.suffix}`;
   return {
     network: [
+      // First of all: what comes next knows them by these.
+      ...(commands.length > 0 ? [{ about: "renaming", steps: [ipBatch(commands)] }] : []),
       { about: "host name", steps: [{ write: "/proc/sys/kernel/hostname", text: `${hostname}\n` }] },
       namesStage(system),
       ...there.map((each) => interfaceStage(each, system)),
@@ -180,15 +185,13 @@ export function describePlan({ network, others, services, problems }: Plan): str
  */
 function interfacesOf(
   { interfaces: asked }: SystemConfig,
-  { interfaces }: Machine,
+  machine: Machine,
 ): { readonly wanted: readonly InterfaceConfig[]; readonly missed: readonly Missed[] } {
-  const shown = interfaces.length > 0 ? interfaces.join(", ") : "none";
+  const { interfaces } = machine;
   const missing = (each: InterfaceConfig) => !interfaces.includes(plugOf(each));
   const missed = asked.flatMap((each, i) => {
-    const key = `network.interface[${i}].${each.vlan ? "parent" : "name"}`;
-    const plug = plugOf(each);
-    const problem = `${key}: found no ${plug} on this board, wanted one of ${shown}`;
-    return missing(each) ? [{ plug, problem }] : [];
+    const problem = `network.interface[${i}].${lackOf(each, machine)}`;
+    return missing(each) ? [{ plug: plugOf(each), problem }] : [];
   });
   const wanted = asked.toSorted((a, b) => Number(a.vlan !== undefined) - Number(b.vlan !== undefined));
   if (!wanted.every(missing)) return { wanted, missed };
@@ -198,6 +201,20 @@ function interfacesOf(
   return { wanted: asksUsual ? wanted : [byLease(USUAL_INTERFACE), ...wanted], missed };
 }
 
+/** How it is told that one is not there, from the key on. */
+function lackOf(each: InterfaceConfig, { interfaces, macs }: Machine): string {
+  const { mac, vlan } = each;
+  if (mac === undefined) {
+    const key = vlan ? "parent" : "name";
+    const shown = interfaces.join(", ") || "none";
+    return `${key}: found no ${plugOf(each)} on this board, wanted one of ${shown}`;
+  }
+  const owners = ownersOf(mac, { interfaces, macs });
+  if (owners.length > 0) return `mac: found ${mac} on ${owners.join(" and on ")}, wanted it on one alone`;
+  const shown = interfaces.map((name) => (macs.get(name) ? `${name} (${macs.get(name)})` : name)).join(", ");
+  return `mac: found no ${mac} on this board, wanted one of ${shown || "none"}`;
+}
+
 /** Where there is none at all, whichever comes first ends that. */
 function missedOf(
   named: readonly Missed[],
@@ -205,11 +222,11 @@ function missedOf(
   { interfaces }: Machine,
 ): readonly Missed[] {
   if (interfaces.length > 0) return named;
-  return [...named, ...plugsOf(all).map((plug) => ({ plug, problem: NO_ETHERNET }))];
+  return [...named, ...plugsOf(all).map(({ name }) => ({ plug: name, problem: NO_ETHERNET }))];
 }
 
-function plugsOf(all: readonly InterfaceConfig[]): readonly string[] {
-  return all.filter(({ vlan }) => !vlan).map(({ name }) => name);
+function plugsOf(all: readonly InterfaceConfig[]): readonly InterfaceConfig[] {
+  return all.filter(({ vlan }) => !vlan);
 }
 
 function byLease(name: string): InterfaceConfig {
@@ -223,7 +240,7 @@ function plugOf({ name, vlan }: InterfaceConfig): string {
 
 /** Up, and no more. */
 function bare(name: string): InterfaceConfig {
-  return { name, dhcp: false, addresses: [], gateways: [], mtu: undefined, vlan: undefined };
+  return { name, mac: undefined, dhcp: false, addresses: [], gateways: [], mtu: undefined, vlan: undefined };
 }
 
 /** Which one was set up is noted before that is done: another one that comes meanwhile is noticed. */
@@ -235,7 +252,8 @@ function interfaceStage(wanted: InterfaceConfig, system: SystemConfig): Stage {
 
 /**
  * The same steps for a shell, each interface's with those of the VLANs on it: they may be taken again. And
- * beside them which problems are over when it comes.
+ * beside them which problems are over when it comes; and of one that is known by its MAC, that and what has
+ * it called so.
  */
 function porterStage(
   all: readonly InterfaceConfig[],
@@ -246,11 +264,18 @@ function porterStage(
     all.filter((each) => plugOf(each) === plug).flatMap((each) => stepsOf(each, system).map(inShell));
   const problems = (name: string) =>
     missed.flatMap(({ plug, problem }) => (plug === name ? [`${problem}\n`] : []));
-  const files = plugsOf(all).flatMap((name) => [
+  const files = plugsOf(all).flatMap(({ name, mac = "" }) => [
     { write: `${INTERFACES}/${name}/commands`, text: commands(name).join("") },
     { write: `${INTERFACES}/${name}/missed`, text: problems(name).join("") },
+    { write: `${INTERFACES}/${name}/mac`, text: mac && `${mac}\n` },
+    { write: `${INTERFACES}/${name}/rename`, text: mac && renamingInShell(name) },
   ]);
   return { about: "interfaces", steps: files.filter(({ text }) => text !== "") };
+}
+
+/** `$1` is what the kernel calls it. */
+function renamingInShell(name: string): string {
+  return `${IP.join(" ")} <<end\n${renaming("$1", name).join("\n")}\nend\n`;
 }
 
 function inShell(step: NetworkStep): string {

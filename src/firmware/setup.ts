@@ -14,6 +14,7 @@ import { runProgram } from "../linux/program.js";
 import { systemDirectory } from "../runtime.js";
 import { readSlotBytes } from "../slot-files.js";
 import { type Card, RECORDS } from "./card.js";
+import { type Asked, type Found, nameByMac } from "./naming.js";
 import { describePlan, type Machine, planSystem, RUN, type Service, type Stage, type Step } from "./plan.js";
 import { readRules } from "./rules.js";
 
@@ -28,9 +29,9 @@ export interface SetupOrder {
 /** What setup needs of the board. */
 export interface Setting {
   readonly machine: (
-    wanted: readonly string[],
+    wanted: readonly Asked[],
     root: string,
-  ) => Promise<Pick<Machine, "interfaces" | "suffix">>;
+  ) => Promise<Pick<Machine, "interfaces" | "macs" | "suffix">>;
   readonly run: typeof runProgram;
   readonly say: (text: string) => void;
 }
@@ -50,6 +51,7 @@ export const SERVICES = `${RUN}/services`;
 const INTERFACES_MS = 10_000;
 const LOOK_MS = 100;
 const CARD_MS = 10_000;
+const NET = "sys/class/net";
 const ETHERNET = "1";
 
 /** Answers with everything that went wrong, each in a sentence. */
@@ -184,10 +186,11 @@ function readOrUsual(path: string): { readonly config: Config; readonly problems
 }
 
 /** Those that a cable goes into: VLANs are made. */
-function physicalOf({ system, groups }: Config): readonly string[] {
+function physicalOf({ system, groups }: Config): readonly Asked[] {
   const made = system.interfaces.filter(({ vlan }) => vlan).map(({ name }) => name);
-  const named = system.interfaces.map(({ name, vlan }) => vlan?.parent ?? name);
-  return [...named, ...groups.map((group) => group.interface)].filter((name) => !made.includes(name));
+  const configured = system.interfaces.map(({ name, mac, vlan }) => ({ name: vlan?.parent ?? name, mac }));
+  const carried = groups.map((group) => ({ name: group.interface, mac: undefined }));
+  return [...configured, ...carried].filter(({ name }) => !made.includes(name));
 }
 
 /** For the daemon, which makes lamps and status of it. */
@@ -211,7 +214,7 @@ async function blameCard(what: string, why: unknown, root: string, { say }: Sett
  */
 async function blameRecords(root: string, setting: Setting): Promise<void> {
   const folder = join(root, RECORDS);
-  for (const name of existsSync(folder) ? readdirSync(folder).toSorted() : []) {
+  for (const name of filesIn(folder).toSorted()) {
     const error = await inTime(readSlotBytes(join(folder, name))).then(
       () => undefined,
       (why: NodeJS.ErrnoException) => why,
@@ -275,20 +278,25 @@ function lineOf({ argv, quiet }: Service): string {
 }
 
 /** Waits for those that are wanted, or for any. */
-async function machineHere(wanted: readonly string[], root: string) {
+async function machineHere(wanted: readonly Asked[], root: string) {
   const until = performance.now() + INTERFACES_MS;
-  let interfaces = ethernets(root);
-  const complete = () =>
-    wanted.length > 0 ? wanted.every((name) => interfaces.includes(name)) : interfaces.length > 0;
-  while (!complete() && performance.now() < until) {
+  const byMac = wanted.some(({ mac }) => mac !== undefined);
+  const look = (): Found => {
+    const interfaces = ethernets(root);
+    return { interfaces, macs: byMac ? macsOf(interfaces, root) : new Map() };
+  };
+  const complete = (found: Found) => {
+    const { interfaces } = nameByMac(wanted, found);
+    return wanted.length > 0 ? wanted.every(({ name }) => interfaces.includes(name)) : interfaces.length > 0;
+  };
+  let found = look();
+  while (!complete(found) && performance.now() < until) {
     await sleep(LOOK_MS);
-    interfaces = ethernets(root);
+    found = look();
   }
-  const [first = ""] = interfaces;
-  const mac = readOr(join(root, "sys/class/net", first, "address"), "")
-    .trim()
-    .replaceAll(":", "");
-  return { interfaces, suffix: (mac || serialOf(root)).slice(-4) || "0000" };
+  const [first = ""] = found.interfaces;
+  const mac = macOf(first, root).replaceAll(":", "");
+  return { ...found, suffix: (mac || serialOf(root)).slice(-4) || "0000" };
 }
 
 /** For a board without an interface so far. With one, the same board may have another name. */
@@ -298,9 +306,8 @@ function serialOf(root: string): string {
 
 /** Those with hardware behind them come first; elsewhere, in a namespace, there may be none of these. */
 function ethernets(root: string): readonly string[] {
-  const folder = join(root, "sys/class/net");
-  const names = existsSync(folder) ? readdirSync(folder) : [];
-  const wired = names.filter(
+  const folder = join(root, NET);
+  const wired = filesIn(folder).filter(
     (name) =>
       readOr(join(folder, name, "type"), "").trim() === ETHERNET &&
       !existsSync(join(folder, name, "wireless")) &&
@@ -308,6 +315,27 @@ function ethernets(root: string): readonly string[] {
   );
   const real = wired.filter((name) => existsSync(join(folder, name, "device")));
   return (real.length > 0 ? real : wired).toSorted((a, b) => a.localeCompare(b, "en", { numeric: true }));
+}
+
+/** A VLAN and the device of a group stand on others, and may have their MAC. */
+function macsOf(interfaces: readonly string[], root: string): ReadonlyMap<string, string> {
+  const lowest = interfaces.filter(
+    (name) => !filesIn(join(root, NET, name)).some((file) => file.startsWith("lower_")),
+  );
+  return new Map(lowest.map((name) => [name, macOf(name, root)]));
+}
+
+function macOf(name: string, root: string): string {
+  return readOr(join(root, NET, name, "address"), "").trim();
+}
+
+/** It may be gone by now. */
+function filesIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
 }
 
 function readOr<T>(path: string, otherwise: T): string | T {

@@ -12,6 +12,11 @@ export function parseMac(text: string): Uint8Array {
   return Uint8Array.from(text.split(":"), (byte) => Number.parseInt(byte, 16));
 }
 
+/** One that an interface can have; nobody has all zeros. */
+export function isUnicast(mac: Uint8Array): boolean {
+  return ((mac[0] ?? 0) & 1) === 0 && mac.some((byte) => byte !== 0);
+}
+
 /** 00:00:5e:00:01:VHID, for IPv6 too. */
 export function virtualMac(vhid: number): string {
   return formatMac(Uint8Array.of(0, 0, 0x5e, 0, 1, vhid));

@@ -3,20 +3,23 @@
  * shows it; and doing it, in a folder that stands for the board.
  */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { after, describe, test } from "node:test";
 import { parseConfig } from "../../src/config.js";
 import { findCard } from "../../src/firmware/card.js";
@@ -31,6 +34,7 @@ const SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOWoNcEJL8fC8QkEcxfOqE9HDuG
 const GROUP = '[[carp]]\nvhid = 7\ninterface = "eth1"\npassword = "x"\naddresses = ["192.0.2.1/24"]\n';
 const board: Machine = {
   interfaces: ["eth0", "eth1"],
+  macs: new Map(),
   suffix: "1a2b",
   rules: undefined,
   port: 8080,
@@ -57,6 +61,15 @@ function about(toml: string, what: string, machine: Partial<Machine> = {}): read
 
 const card = (name: string, more = "") => `[[network.interface]]\nname = "${name}"\n${more}\n`;
 const vlan = card("lan", 'vlan = 10\nparent = "eth1"\naddresses = ["10.0.0.1/8"]');
+const byMac = (name: string, mac: string, more = "") => card(name, `mac = "${mac}"\n${more}`);
+const [A, B, C] = ["02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:00:0c"] as const;
+/** The kernel has numbered two adapters. */
+const two = {
+  macs: new Map([
+    ["eth0", A],
+    ["eth1", B],
+  ]),
+};
 const IP = "run /sbin/ip -force -batch -";
 /** Which one of that name is about to be set up. */
 const note = (name: string) =>
@@ -198,6 +211,135 @@ const rows: readonly {
       "link add link eth1 name lan type vlan id 10",
       "link set dev lan up",
       "address replace 10.0.0.1/8 broadcast + dev lan",
+      "end",
+    ],
+  },
+  {
+    why: "interfaces that are known by their MAC are renamed, whatever the kernel calls them",
+    toml: byMac("wan", B) + byMac("lan", A),
+    machine: two,
+    what: "renaming",
+    is: [
+      "renaming",
+      IP,
+      "link set dev eth1 down",
+      "link set dev eth1 name wan",
+      "link set dev eth0 down",
+      "link set dev eth0 name lan",
+    ],
+  },
+  {
+    why: "what an interface is told by its MAC, it is told by its name",
+    toml: byMac("wan", B, 'addresses = ["192.0.2.2/24"]'),
+    machine: two,
+    what: "wan",
+    is: ["wan", note("wan"), IP, "link set dev wan up", "address replace 192.0.2.2/24 broadcast + dev wan"],
+  },
+  {
+    why: "interfaces that are called so already are left as they are",
+    toml: byMac("wan", B),
+    machine: { interfaces: ["eth0", "wan"], macs: new Map([["wan", B]]) },
+    what: "renaming",
+    is: [],
+  },
+  {
+    why: "who has the name of another one makes room",
+    toml: byMac("wan", B) + byMac("lan", A),
+    machine: {
+      interfaces: ["lan", "wan"],
+      macs: new Map([
+        ["lan", B],
+        ["wan", A],
+      ]),
+    },
+    what: "renaming",
+    is: [
+      "renaming",
+      IP,
+      "link set dev lan down",
+      "link set dev lan name aside.0",
+      "link set dev wan down",
+      "link set dev wan name aside.1",
+      "link set dev aside.0 down",
+      "link set dev aside.0 name wan",
+      "link set dev aside.1 down",
+      "link set dev aside.1 name lan",
+    ],
+  },
+  { why: "without a MAC nothing is renamed", toml: card("eth1"), machine: two, what: "renaming", is: [] },
+  {
+    why: "one that is known by its MAC is no other one, though the kernel calls it so",
+    toml: byMac("wan", B) + card("eth1"),
+    machine: two,
+    what: "problem: network.interface[1].name: found no eth1 on this board, wanted one of eth0, wan",
+    is: ["problem: network.interface[1].name: found no eth1 on this board, wanted one of eth0, wan"],
+  },
+  {
+    why: "one that is known by its MAC is no other one: nothing is done to it by that name",
+    toml: byMac("wan", B) + card("eth1"),
+    machine: two,
+    what: "eth1",
+    is: [],
+  },
+  {
+    why: "a MAC that is not there",
+    toml: byMac("wan", C) + byMac("lan", B),
+    machine: two,
+    what: `problem: network.interface[0].mac: found no ${C} on this board, wanted one of eth0 (${A}), lan (${B})`,
+    is: [
+      `problem: network.interface[0].mac: found no ${C} on this board, wanted one of eth0 (${A}), lan (${B})`,
+    ],
+  },
+  {
+    why: "a VLAN on a MAC that is not there",
+    toml: byMac("wan", C) + card("lan", 'vlan = 10\nparent = "wan"'),
+    machine: two,
+    what: "problem: network.interface[1].parent: found no wan on this board, wanted one of eth0, eth1",
+    is: ["problem: network.interface[1].parent: found no wan on this board, wanted one of eth0, eth1"],
+  },
+  {
+    why: "a MAC on two of them: neither is meant",
+    toml: byMac("wan", A),
+    machine: {
+      macs: new Map([
+        ["eth0", A],
+        ["eth1", A],
+      ]),
+    },
+    what: `problem: network.interface[0].mac: found ${A} on eth0 and on eth1, wanted it on one alone`,
+    is: [`problem: network.interface[0].mac: found ${A} on eth0 and on eth1, wanted it on one alone`],
+  },
+  {
+    why: "a MAC on two of them: neither is renamed",
+    toml: byMac("wan", A),
+    machine: {
+      macs: new Map([
+        ["eth0", A],
+        ["eth1", A],
+      ]),
+    },
+    what: "renaming",
+    is: [],
+  },
+  {
+    why: "one that is known by its MAC may come: what calls it so is written down, and what is wrong until then",
+    toml: byMac("wan", C),
+    machine: two,
+    what: "interfaces",
+    is: [
+      "interfaces",
+      "write /run/carpio/interfaces/eth0/commands",
+      ...inShell("link set dev eth0 up"),
+      "write /run/carpio/interfaces/wan/commands",
+      ...inShell("link set dev wan up"),
+      "write /run/carpio/interfaces/wan/missed",
+      `network.interface[0].mac: found no ${C} on this board, wanted one of eth0 (${A}), eth1 (${B})`,
+      "write /run/carpio/interfaces/wan/mac",
+      C,
+      "write /run/carpio/interfaces/wan/rename",
+      "/sbin/ip -force -batch - <<end",
+      "link set dev $1 down",
+      "link set dev $1 name wan",
       "end",
     ],
   },
@@ -450,6 +592,11 @@ describe("a plan", () => {
     test(why, () => assert.deepEqual(about(toml, what, machine), is));
   }
 
+  test("nothing is done to an interface before it has its name", () => {
+    const [first] = planOf(byMac("wan", B), two).network;
+    assert.equal(first?.about, "renaming");
+  });
+
   test("rules come after the interfaces that they may name, VLANs as well", () => {
     const toml = `${vlan}[router]\nipv4 = true\nnftables = "rules"\n`;
     const { network } = planOf(toml, { rules: { text: "", folder: "", included: new Map() } });
@@ -488,7 +635,7 @@ async function start(toml: string | undefined, failing: RegExp = /^$/, again?: S
   const ran: string[] = [];
   const awaited: string[] = [];
   const setting: Setting = {
-    machine: async () => ({ interfaces: ["eth0", "eth1"], suffix: "1a2b" }),
+    machine: async () => ({ interfaces: ["eth0", "eth1"], macs: new Map(), suffix: "1a2b" }),
     async run(argv) {
       ran.push(argv.join(" "));
       if (!existsSync(join(root, "run/carpio/network"))) awaited.push(argv[0] ?? "");
@@ -664,6 +811,50 @@ test("carpio setup --dry-run shows the plan and does nothing", () => {
   assert.match(stderr, /write \/proc\/sys\/kernel\/hostname\n {4}carpio-c0de\n/);
   assert.match(stderr, /service dhcp-end0: .* udhcpc -f -i end0/);
   assert.equal(existsSync(join(root, "run")), false);
+});
+
+/** What the kernel shows of an interface; `root` stands for a board. */
+function plugIn(root: string, name: string, mac: string, more: readonly string[] = []): string {
+  const place = join(root, "sys/class/net", name);
+  for (const path of ["", ...more]) mkdirSync(join(place, path), { recursive: true });
+  writeFileSync(join(place, "type"), "1\n");
+  const address = join(place, "address");
+  writeFileSync(address, `${mac}\n`);
+  return address;
+}
+
+test("a start knows by its MAC what has a cable, and not what stands on it", () => {
+  const root = join(parent, "macs");
+  plugIn(root, "eth0", A);
+  plugIn(root, "eth1", B);
+  plugIn(root, "lan", B, ["lower_eth1"]);
+  const config = join(root, "carpio.toml");
+  writeFileSync(config, byMac("wan", B));
+  const argv = [MAIN, "setup", "--dry-run", "--root", root, "--config", config];
+  const { stderr } = spawnSync(process.execPath, argv, { encoding: "utf8" });
+  assert.match(stderr, /^renaming\n.*\n {4}link set dev eth1 down\n {4}link set dev eth1 name wan\n/);
+  assert.match(stderr, /carpio-000a\n/);
+});
+
+test("a start waits for the MAC that its file names, and not for a name that the kernel gives", async () => {
+  const root = join(parent, "late");
+  plugIn(root, "eth0", A);
+  const address = plugIn(root, "eth1", C);
+  const [other, right] = [`${address}.other`, `${address}.right`];
+  writeFileSync(right, `${B}\n`);
+  // Whoever has opened it has looked, and the next one to look finds another file.
+  assert.equal(spawnSync("mkfifo", [other]).status, 0);
+  renameSync(other, address);
+  const config = join(root, "carpio.toml");
+  writeFileSync(config, byMac("wan", B));
+  const argv = [MAIN, "setup", "--dry-run", "--root", root, "--config", config];
+  const setup = spawn(process.execPath, argv, { stdio: ["ignore", "inherit", "pipe"] });
+  const said = text(setup.stderr);
+  const looked = await open(address, "w");
+  renameSync(right, address);
+  await looked.writeFile(`${C}\n`);
+  await looked.close();
+  assert.match(await said, /^renaming\n.*\n {4}link set dev eth1 down\n {4}link set dev eth1 name wan\n/);
 });
 
 test("where there is no MAC to end it with, the name of a board ends with its serial number", () => {

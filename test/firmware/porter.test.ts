@@ -9,7 +9,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 
 const PORTER = join(import.meta.dirname, "../../../board/payload/usr/lib/carpio/porter");
 const LISTEN = 'process.on("SIGHUP", (name) => console.log(name)); process.stdin.pipe(process.stdout)';
@@ -19,8 +19,8 @@ const LIMIT = { skip: noBusybox, timeout: 60_000 };
 test(
   "an interface that was set up is left alone, one that comes late or again is set up",
   LIMIT,
-  async () => {
-    await using hall = buildHall();
+  async (t) => {
+    const hall = buildHall(t);
     hall.plugIn("eth0", 2);
     hall.setUp("eth0", 2);
     hall.setUp("eth1");
@@ -39,8 +39,8 @@ test(
   },
 );
 
-test("services on one that is gone begin again, also those of its VLANs, and no others", LIMIT, async () => {
-  await using hall = buildHall();
+test("services on one that is gone begin again, also those of its VLANs, and no others", LIMIT, async (t) => {
+  const hall = buildHall(t);
   hall.plugIn("eth0", 2, ["lan"]);
   hall.setUp("eth0", 2);
   hall.setUp("eth1");
@@ -60,8 +60,8 @@ test("services on one that is gone begin again, also those of its VLANs, and no 
 test(
   "one that was missed is among what is wrong no more once it is there, and the daemon hears of it",
   LIMIT,
-  async () => {
-    await using hall = buildHall();
+  async (t) => {
+    const hall = buildHall(t);
     hall.find(["found no eth1", "found no eth11", "lan: found no eth1"]);
     for (const name of ["eth1", "eth11", "eth2"]) hall.setUp(name);
     for (const name of ["eth1", "eth11"]) hall.misses(name, [`found no ${name}`]);
@@ -88,12 +88,99 @@ test(
   },
 );
 
+const [A, B, C] = ["02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:00:0c"] as const;
+
+test(
+  "one that is known by its MAC is called so when it comes or is back, whatever the kernel calls it",
+  LIMIT,
+  async (t) => {
+    const hall = buildHall(t);
+    hall.setUp("eth1");
+    hall.setUp("wan", undefined, A);
+    hall.find([`found no ${A}`]);
+    hall.misses("wan", [`found no ${A}`]);
+    // Others with that MAC: one stands on another interface, and one has no cable.
+    hall.plugIn("vlan", 3, [], { mac: A, more: ["lower_eth9"] });
+    hall.plugIn("wlan0", 4, [], { mac: A, more: ["wireless"] });
+    hall.plugIn("eth1", 5, [], { mac: B });
+    hall.open();
+    assert.deepEqual(await hall.said(), ["eth1 is there, and is set up", "commands of eth1"]);
+    hall.plugIn("eth2", 6, [], { mac: A });
+    assert.deepEqual(await hall.said(), ["eth2 is wan by its MAC, and is called so", "rename eth2 to wan"]);
+    assert.deepEqual(await hall.said(), ["wan is there, and is set up", "commands of wan"]);
+    // Both have had no power, and the kernel finds them the other way round.
+    hall.pullOut("wan");
+    hall.pullOut("eth1");
+    hall.plugIn("eth1", 7, [], { mac: A });
+    assert.deepEqual(await hall.said(), ["eth1 is wan by its MAC, and is called so", "rename eth1 to wan"]);
+    assert.deepEqual(await hall.said(), ["wan is there again, and is set up", "commands of wan"]);
+    hall.plugIn("eth1", 8, [], { mac: B });
+    assert.deepEqual(await hall.said(), ["eth1 is there again, and is set up", "commands of eth1"]);
+    assert.deepEqual(hall.found(), []);
+  },
+);
+
+test("nobody is taken for another one, because of a name or of a MAC that two have", LIMIT, async (t) => {
+  const hall = buildHall(t);
+  for (const [name, mac] of [
+    ["wan", A],
+    ["lan", B],
+    ["dmz", C],
+  ] as const)
+    hall.setUp(name, undefined, mac);
+  hall.setUp("eth1");
+  hall.setUp("eth9");
+  hall.plugIn("eth2", 2, [], { mac: A });
+  hall.plugIn("eth3", 3, [], { mac: A });
+  // By the kernel's name it is one that the file means, and by its MAC another one.
+  hall.plugIn("eth1", 4, [], { mac: B });
+  hall.refuse("lan");
+  hall.plugIn("dmz", 5, [], { mac: A });
+  hall.plugIn("eth9", 6, [], { mac: "02:00:00:00:00:09" });
+  hall.open();
+  assert.deepEqual(await hall.said(), ["eth1 is lan by its MAC, and is called so", "eth1 cannot be lan"]);
+  assert.deepEqual(await hall.said(), ["eth9 is there, and is set up", "commands of eth9"]);
+  // Not once more, and not the others: all of them were looked at before this one.
+  hall.plugIn("eth9", 7, [], { mac: "02:00:00:00:00:09" });
+  assert.deepEqual(await hall.said(), ["eth9 is there again, and is set up", "commands of eth9"]);
+  hall.pullOut("dmz");
+  hall.pullOut("eth3");
+  assert.deepEqual(await hall.said(), ["eth2 is wan by its MAC, and is called so", "rename eth2 to wan"]);
+  assert.deepEqual(await hall.said(), ["wan is there, and is set up", "commands of wan"]);
+});
+
+test("a service that has begun on one before it had its name begins again", LIMIT, async (t) => {
+  const hall = buildHall(t);
+  hall.setUp("eth1");
+  hall.setUp("wan", undefined, A);
+  const hasty = hall.run("udhcpc");
+  hall.standOn("udhcpc-eth1", hasty);
+  hall.plugIn("eth1", 2, [], { mac: A });
+  hall.open();
+  assert.deepEqual(await hasty.ended, [null, "SIGTERM"]);
+});
+
+/** What else the kernel shows of one. */
+interface Looks {
+  readonly mac?: string;
+  readonly more?: readonly string[];
+}
+
 /** Where interfaces come in: what the kernel shows, what setup has left, and the porter. */
-function buildHall() {
+function buildHall(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), "carpio-porter-"));
   const [run, net] = [join(folder, "run"), join(folder, "net")];
   mkdirSync(join(run, "interfaces"), { recursive: true });
   const children: ChildProcess[] = [];
+  // Also of a test that waits in vain.
+  t.after(async () => {
+    for (const child of children) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      child.kill();
+      await once(child, "exit");
+    }
+    rmSync(folder, { recursive: true });
+  });
   let lines: AsyncIterator<string> | undefined;
   const converse = (program: string, argv: readonly string[]) => {
     const child = spawn(program, argv, { stdio: ["pipe", "pipe", "inherit"] });
@@ -107,19 +194,27 @@ function buildHall() {
     return { pid: child.pid, ended: once(child, "exit"), said, answer };
   };
   return {
-    plugIn(name: string, index: number, vlans: readonly string[] = []) {
-      for (const path of ["", ...vlans.map((vlan) => `upper_${vlan}`)])
+    plugIn(name: string, index: number, vlans: readonly string[] = [], { mac = "", more = [] }: Looks = {}) {
+      for (const path of ["", ...vlans.map((vlan) => `upper_${vlan}`), ...more])
         mkdirSync(join(net, name, path), { recursive: true });
+      if (mac !== "") writeFileSync(join(net, name, "address"), `${mac}\n`);
       writeFileSync(join(net, name, "ifindex"), `${index}\n`);
     },
     pullOut: (name: string) => rmSync(join(net, name), { recursive: true }),
     /** `index` is that of the one which setup has found, if it has. */
-    setUp(name: string, index?: number) {
+    setUp(name: string, index?: number, mac?: string) {
       const place = join(run, "interfaces", name);
       mkdirSync(place);
       if (index !== undefined) writeFileSync(join(place, "ifindex"), `${index}\n`);
       writeFileSync(join(place, "commands"), `echo commands of ${name}\n`);
+      if (mac === undefined) return;
+      writeFileSync(join(place, "mac"), `${mac}\n`);
+      const rename = `echo rename $1 to ${name}\nmv '${net}'/$1 '${net}'/${name}\n`;
+      writeFileSync(join(place, "rename"), rename);
     },
+    /** The kernel takes this name for none. */
+    refuse: (name: string) =>
+      writeFileSync(join(run, "interfaces", name, "rename"), `echo $1 cannot be ${name}\n`),
     /** What setup has said of one that is not there. */
     misses: (name: string, problems: readonly string[]) =>
       writeFileSync(join(run, "interfaces", name, "missed"), inLines(problems)),
@@ -146,14 +241,6 @@ function buildHall() {
     listen: () => converse(process.execPath, ["-e", LISTEN]),
     standOn: (name: string, { pid }: { readonly pid: number | undefined } = { pid: 0 }) =>
       writeFileSync(join(run, `${name}.pid`), `${pid}\n`),
-    async [Symbol.asyncDispose]() {
-      for (const child of children) {
-        if (child.exitCode !== null || child.signalCode !== null) continue;
-        child.kill();
-        await once(child, "exit");
-      }
-      rmSync(folder, { recursive: true });
-    },
   };
 }
 

@@ -33,7 +33,14 @@ const pipes = [PAYLOADS, PROGRESS].map((name) => join(runtime, name));
 const programs = join(root, "bin");
 
 /** The service as a board has it, but for where its pipes are. */
-const machine = { interfaces: [], suffix: "0000", rules: undefined, port: undefined, updates: { config } };
+const machine = {
+  interfaces: [],
+  macs: new Map(),
+  suffix: "0000",
+  rules: undefined,
+  port: undefined,
+  updates: { config },
+};
 const { services } = planSystem(emptyConfig().system, [], machine);
 const [shell = "", ...argv] = (services.find(({ name }) => name === "updates")?.argv ?? []).map((word) =>
   word.replace(RUN, runtime),

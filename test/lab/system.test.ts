@@ -1,6 +1,7 @@
 /**
  * `carpio setup` and a kernel, as far as a namespace is a board: what is written down for an
- * interface that comes back is what it needs, and nft takes the rules with what they include.
+ * interface that comes back is what it needs, nft takes the rules with what they include, and
+ * interfaces have the names that the file gives to their MACs.
  *
  *   board:eth0 ── switch:far0
  */
@@ -43,6 +44,12 @@ const files = {
   "sets.nft": [`define server = ${SERVER}`, ""],
 };
 
+interface Link {
+  readonly ifname: string;
+  readonly address: string;
+  readonly addr_info: readonly { readonly family: string; readonly local: string }[];
+}
+
 describe("a board's own system", { timeout: 120_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), "carpio-system-"));
   let board: Namespace;
@@ -84,6 +91,61 @@ describe("a board's own system", { timeout: 120_000 }, () => {
     const deadlineAt = performance.now() + WAIT_MS;
     for (let now = ""; now !== before; now = await ways())
       assert.ok(performance.now() < deadlineAt, `found ${now}, wanted ${before}`);
+  });
+
+  test("interfaces are called as the file calls their MACs, whatever the kernel does, and again when they are back", async (t) => {
+    const path = join(folder, "macs.toml");
+    const [outside, inside] = ["02:00:00:00:00:0a", "02:00:00:00:00:0b"] as const;
+    const write = (wan: string, lan: string) =>
+      writeFileSync(
+        path,
+        `[[network.interface]]\nname = "wan"\nmac = "${wan}"\naddresses = ["192.0.2.2/24"]\n` +
+          `[[network.interface]]\nname = "lan"\nmac = "${lan}"\naddresses = ["198.51.100.2/24"]\n`,
+      );
+    await using router = await Namespace.open("router");
+    const plug = (name: string, mac: string) =>
+      far.ip(
+        `link add to-${name} type veth peer name ${name} address ${mac} netns ${router.pid}`,
+        `link set to-${name} up`,
+      );
+    const setUp = () => router.run([process.execPath, MAIN, "setup", "--config", path]);
+    /** Of each: its name, its MAC, and its address. */
+    const look = async () => {
+      const links = JSON.parse(await router.run(["ip", "-json", "address"])) as readonly Link[];
+      const shown = links.map(({ ifname, address, addr_info: all }) => {
+        const { local } = all.find(({ family }) => family === "inet") ?? {};
+        return `${ifname} ${address} ${local}`;
+      });
+      return shown.filter((line) => !line.startsWith("lo ")).toSorted();
+    };
+    const wanted = [`lan ${inside} 198.51.100.2`, `wan ${outside} 192.0.2.2`];
+    // The other way round than one would plug them in.
+    await plug("eth0", inside);
+    await plug("eth1", outside);
+    // What stands on an interface may have its MAC, as a VLAN has.
+    await router.ip(`link add shadow link eth1 address ${outside} type macvlan`);
+    write(outside, inside);
+    await setUp();
+    assert.equal((await router.attempt(["cat", "/run/carpio/carpio-errors.txt"])).stdout, "");
+    assert.deepEqual(await look(), [`lan ${inside} 198.51.100.2`, `shadow ${outside} undefined`, wanted[1]]);
+
+    const porter: Child = router.spawn(["busybox", "sh", PORTER]);
+    t.after(() => porter.stop());
+    await far.ip("link delete to-eth0", "link delete to-eth1");
+    // Now the other way round.
+    await plug("eth0", outside);
+    await porter.waitForLine(/^wan is there again/, WAIT_MS);
+    await plug("eth1", inside);
+    await porter.waitForLine(/^lan is there again/, WAIT_MS);
+    for (const until = performance.now() + WAIT_MS; (await look()).join() !== wanted.join(); )
+      assert.ok(performance.now() < until, `found ${(await look()).join()}, wanted ${wanted.join()}`);
+    await porter.stop();
+
+    // By hand, with another file: they exchange their names.
+    await router.ip("address flush dev wan", "address flush dev lan");
+    write(inside, outside);
+    await setUp();
+    assert.deepEqual(await look(), [`lan ${outside} 198.51.100.2`, `wan ${inside} 192.0.2.2`]);
   });
 
   test("one that comes late is told as missing until it does, and no longer", async (t) => {
