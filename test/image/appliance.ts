@@ -86,6 +86,11 @@ export function macOf(number: number): string {
   return `52:54:00:00:02:${number.toString(16).padStart(2, "0")}`;
 }
 
+/** Of its second cable. */
+export function secondMacOf(number: number): string {
+  return macOf(number).replace(":02:", ":03:");
+}
+
 export interface MachineOptions extends ApplianceOptions {
   readonly number: number;
   /** For the files that are taken off the card. */
@@ -112,7 +117,7 @@ export function machineOf(options: MachineOptions): readonly string[] {
         ...["-device", "i6300esb", "-action", "watchdog=reset"],
         ...[...netdev, "-device", `virtio-net-pci,${network},romfile=`],
         ...(secondCable ? ["-netdev", `${tapOf(secondCable)},id=second`] : []),
-        ...(secondCable ? ["-device", "virtio-net-pci,netdev=second,romfile="] : []),
+        ...(secondCable ? ["-device", `virtio-net-pci,netdev=second,mac=${secondMacOf(number)},romfile=`] : []),
       ]
     : [
         ...[...PI_MACHINE, ...started, "-append", `${line} ${PI_NEEDS}`, "-dtb", file(PI_TREE)],

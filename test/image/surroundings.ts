@@ -5,20 +5,21 @@
  *   ┌─ gate ───────────┐  ┌─ router ────────────────┐  ┌─ control ──┐  ┌─ client ─┐
  *   │ .31, ::31        │  │ .3, ::3                 │  │            │  │ .100     │
  *   │                  │  │ DHCP, names, time, log  │  │            │  │ SSH      │
- *   └─eth0────────eth1─┘  └─eth0────────────────────┘  └──────eth1──┘  └─eth0─────┘
+ *   └─eth0──────inside─┘  └─eth0────────────────────┘  └──────eth1──┘  └─eth0─────┘
  *      │            ╰┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄│┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄╯           │  198.51.100.0/24,
  *      │                             │                                    │  2001:db8:1::/64
  *   ───┴─────────────────────────────┴────────────────────────────────────┴─
  *                          192.0.2.0/24, 2001:db8::/64
  *
- * `control` is inside: its way out is the board's. On eth1 the board has a VLAN too.
+ * `control` is inside: its way out is the board's. On its second cable, which it knows by its MAC,
+ * the board has a VLAN too.
  */
 import { join } from "node:path";
 import { CONTROL } from "../lab/boards.js";
 import type { Child } from "../lab/child.js";
 import type { Host } from "../lab/host.js";
 import type { Lab } from "../lab/lab.js";
-import { addressOf } from "./appliance.js";
+import { addressOf, secondMacOf } from "./appliance.js";
 import { openNetwork, ROUTER } from "./network.js";
 
 /** Of the board, 192.0.2.NUMBER. */
@@ -79,7 +80,7 @@ password_file = "password.txt"
 addresses = ["${OUTSIDE.floating}/24"]
 [[carp]]
 vhid = 8
-interface = "eth1"
+interface = "inside"
 password = "inside"
 addresses = ["${INSIDE.floating}/24"]
 [[carp]]
@@ -100,10 +101,11 @@ mtu = 1480
 [[network.interface]]
 name = "guests"
 vlan = ${GUESTS.vlan}
-parent = "eth1"
+parent = "inside"
 addresses = ["${GUESTS.address}/24"]
 [[network.interface]]
-name = "eth1"
+name = "inside"
+mac = "${secondMacOf(NUMBER).toUpperCase().replaceAll(":", "-")}"
 addresses = ["${INSIDE.address}/24", "${INSIDE.address6}/64"]
 [ssh]
 key = "${sshKey}"

@@ -124,7 +124,7 @@ describe("a board that is asked for everything", { timeout: 900_000 }, () => {
     const outside = [`${OUTSIDE.address}/24`, `${OUTSIDE.address6}/64`];
     assert.deepEqual(heldBy(shown, "eth0"), { mtu: 1480, addresses: outside });
     const inside = [`${INSIDE.address}/24`, `${INSIDE.address6}/64`];
-    assert.deepEqual(heldBy(shown, "eth1"), { mtu: 1500, addresses: inside });
+    assert.deepEqual(heldBy(shown, "inside"), { mtu: 1500, addresses: inside });
     assert.deepEqual(heldBy(shown, "guests"), { mtu: 1500, addresses: [`${GUESTS.address}/24`] });
     const tagged = `vlan ${GUESTS.vlan} and ip proto 112`;
     await lab.switch.run(["timeout", "60", "tcpdump", "-n", "-c", "1", "-i", PORTS.inside, tagged]);
