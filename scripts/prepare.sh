@@ -28,7 +28,7 @@ patiently="-o Acquire::Retries=3"
 find_owner() {
   owner=""
   [ -n "${SUDO_UID-}" ] && [ -n "${SUDO_GID-}" ] && [ "$SUDO_UID" != 0 ] && [ "$(id -u)" = 0 ] || return 0
-  [ -z "$(find . build dist node_modules -maxdepth 0 ! -uid "$SUDO_UID" 2>/dev/null)" ] || return 0
+  [ -z "$(find . build build/* dist node_modules -maxdepth 0 ! -uid "$SUDO_UID" 2>/dev/null)" ] || return 0
   entry=$(getent passwd "$SUDO_UID") || return 0
   owner=$SUDO_UID
   owner_home=$(echo "$entry" | cut -d: -f6)

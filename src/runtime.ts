@@ -6,7 +6,15 @@
  * The lock is a socket in Linux's abstract namespace, and has no file to leave
  * behind. The directory may be shared, so the file is named after the network.
  */
-import { mkdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import type { Changed } from "./linux/sysctl.js";
@@ -32,14 +40,23 @@ export interface Lock {
 const LOCK = "carpio";
 const ANSWER_MS = 1_000;
 
+const USUAL = "/run/carpio";
+/** On a board of an image the daemon may write to this part alone, and `carpio release` by hand reads it. */
+const USUAL_OF_IMAGE = `${USUAL}/daemon`;
+
+/** What the daemon writes while it runs. */
 export function runtimeDirectory(): string {
-  // systemd gives several directories as one value, with colons between.
-  return process.env["RUNTIME_DIRECTORY"]?.split(":")[0] || "/run/carpio";
+  return given() ?? (existsSync(USUAL_OF_IMAGE) ? USUAL_OF_IMAGE : USUAL);
 }
 
-/** Where the base and the system of a board leave word for carpio, which may write to a part of it alone. */
+/** Where the base and the system of a board leave word for carpio. */
 export function systemDirectory(): string {
-  return process.env["CARPIO_SYSTEM"] || runtimeDirectory();
+  return process.env["CARPIO_SYSTEM"] || given() || USUAL;
+}
+
+function given(): string | undefined {
+  // systemd gives several directories as one value, with colons between.
+  return process.env["RUNTIME_DIRECTORY"]?.split(":")[0] || undefined;
 }
 
 /** Takes the lock, or answers with the process that has it. */

@@ -28,17 +28,18 @@ const kernelPackage = "linux-image-arm64";
 /**
  * Programs, and the libraries that they are linked to; gcc-14-base has the
  * licence of two of these, and base-files the texts that licences name. dash, because busybox's
- * shell prefers its own ip to iproute2's; util-linux for its setpriv alone.
+ * shell prefers its own ip to iproute2's; util-linux for its setpriv alone, and mount for a losetup that knows
+ * where to end.
  */
 const userland = [
-  ...["busybox-static", "dash", "iproute2", "nftables", "util-linux"],
+  ...["busybox-static", "dash", "iproute2", "nftables", "util-linux", "mount"],
   ...["dropbear-bin", "chrony", "mdnsd"],
   ...["libc6", "libstdc++6", "libgcc-s1", "gcc-14-base", "zlib1g", "libzstd1"],
   ...["libbpf1", "libcap2", "libcap-ng0", "libelf1t64", "libmnl0", "libselinux1", "libpcre2-8-0"],
   ...["libxtables12", "libnftables1", "libnftnl11", "libedit2", "libgmp10", "libjansson4"],
   ...["libbsd0", "libtinfo6", "libmd0", "libcrypt1", "libtomcrypt1", "libtommath1"],
   ...["libseccomp2", "libgnutls30t64", "libnettle8t64", "libhogweed6t64", "libp11-kit0", "libidn2-0"],
-  ...["libunistring5", "libtasn1-6", "libffi8", "libmdnsd1t64", "base-files"],
+  ...["libunistring5", "libtasn1-6", "libffi8", "libmdnsd1t64", "libsmartcols1", "base-files"],
 ];
 
 /** What a Raspberry Pi's own boot loader reads before any kernel. */

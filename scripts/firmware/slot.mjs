@@ -14,8 +14,14 @@ import { essential, installPrograms } from "./programs.mjs";
 import { readFirst } from "./read-first.mjs";
 import { packSquashfs, settle } from "./tree.mjs";
 
-/** Beside those that the daemon needs: what src/firmware/plan.ts starts. */
-const services = ["usr/sbin/dropbear", "usr/bin/dropbearkey", "usr/sbin/chronyd", "usr/sbin/mdnsd"];
+/** Beside those that the daemon needs: what src/firmware/plan.ts and board/payload start. */
+const services = [
+  "usr/sbin/losetup",
+  "usr/sbin/dropbear",
+  "usr/bin/dropbearkey",
+  "usr/sbin/chronyd",
+  "usr/sbin/mdnsd",
+];
 
 /** Those of busybox that are started by their names; its own shell needs no links. */
 const applets = [

@@ -273,9 +273,10 @@ function porterStage(
   return { about: "interfaces", steps: files.filter(({ text }) => text !== "") };
 }
 
-/** `$1` is what the kernel calls it. */
+/** `$1` is what the kernel calls it. Whoever took it for another one may have given it an address. */
 function renamingInShell(name: string): string {
-  return `${IP.join(" ")} <<end\n${renaming("$1", name).join("\n")}\nend\n`;
+  const commands = ["address flush dev $1", ...renaming("$1", name)];
+  return `${IP.join(" ")} <<end\n${commands.join("\n")}\nend\n`;
 }
 
 function inShell(step: NetworkStep): string {

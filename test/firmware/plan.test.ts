@@ -338,6 +338,7 @@ const rows: readonly {
       C,
       "write /run/carpio/interfaces/wan/rename",
       "/sbin/ip -force -batch - <<end",
+      "address flush dev $1",
       "link set dev $1 down",
       "link set dev $1 name wan",
       "end",

@@ -117,7 +117,9 @@ export function machineOf(options: MachineOptions): readonly string[] {
         ...["-device", "i6300esb", "-action", "watchdog=reset"],
         ...[...netdev, "-device", `virtio-net-pci,${network},romfile=`],
         ...(secondCable ? ["-netdev", `${tapOf(secondCable)},id=second`] : []),
-        ...(secondCable ? ["-device", `virtio-net-pci,netdev=second,mac=${secondMacOf(number)},romfile=`] : []),
+        ...(secondCable
+          ? ["-device", `virtio-net-pci,netdev=second,mac=${secondMacOf(number)},romfile=`]
+          : []),
       ]
     : [
         ...[...PI_MACHINE, ...started, "-append", `${line} ${PI_NEEDS}`, "-dtb", file(PI_TREE)],

@@ -111,8 +111,10 @@ const cases: readonly Case[] = [
   {
     why: "with somebody's pictures beside it, more than are taken into memory",
     prepare: (card) => {
-      write("carpio.toml", MINE)(card);
+      write("carpio.toml", [...MINE, "[status]", 'token_file = "token"', ""])(card);
       for (let i = 10; i < 30; i++) putText(card, `picture-${i}.jpg`, "x".repeat(1_000_000));
+      // It lies behind them.
+      putText(card, "token", `${TOKEN}\n`);
     },
     face: "fault",
     tells: [/the card: it has too many small files: picture-\d+\.jpg and those after it are not taken/],
