@@ -31,6 +31,8 @@ const announcingSettings: readonly Setting[] = [
   { family: 4, name: "promote_secondaries", value: 1 },
   { family: 6, name: "ndisc_notify", value: 1 },
 ];
+/** A path as `pathOf` makes it. */
+const SETTING_OF_INTERFACE = /^ipv[46]\/conf\/(?!\.\.?\/)[^/]+\/\w+$/;
 /** Of `rp_filter`; 0 is none, and loose is more than strict. */
 const STRICT = 1;
 const looseFilter: Setting = { family: 4, name: "rp_filter", value: 2 };
@@ -115,11 +117,14 @@ export function isForwarding(device: string): boolean {
   return (read(`ipv6/conf/${device}/forwarding`) ?? "0") !== "0";
 }
 
-/** Puts back what was changed, where nobody else has changed it since. */
+/**
+ * Puts back what was changed, where nobody else has changed it since. A daemon that was taken over may have
+ * left anything, and root may read it: what is no setting of an interface is left alone.
+ */
 export function restoreSettings(changed: Changed): void {
   for (const [path, before] of Object.entries(changed)) {
     const [file = "", ours = ""] = path.split("=");
-    if (read(file) === ours) tryWrite(file, before);
+    if (SETTING_OF_INTERFACE.test(file) && read(file) === ours) tryWrite(file, before);
   }
 }
 
