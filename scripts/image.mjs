@@ -5,7 +5,6 @@
 
 import {
   copyFileSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -31,21 +30,13 @@ import { moment, packFile, settle } from "./firmware/tree.mjs";
 const startedAt = performance.now();
 /** The slot of every board, for those that run already. */
 const update = "carpio-update";
-const boards = readdirSync(join(root, "board"))
-  .filter((name) => existsSync(join(root, "board", name, "image.toml")))
-  .sort();
 
 try {
-  const order = readOrder(process.argv.slice(2));
-  if (!order) {
-    const found = process.argv.slice(2).join(" ") || "nothing";
-    console.error(`scripts/image: found ${found}, wanted ${boards.join(", ")} or --update-lock`);
-    process.exitCode = 64;
-  } else if (order === "lock") {
+  const { board, key, url, "update-lock": renews } = readOrder(process.argv.slice(2));
+  if (renews) {
     updateLock(say);
     lookForNewerNode(say);
   } else {
-    const { board, key, url } = order;
     makeImage(board, key && readKey(key), url === undefined ? "" : readAddress(url));
   }
 } catch (error) {
@@ -53,18 +44,12 @@ try {
   process.exitCode = 1;
 }
 
-/** `undefined`: nothing that is known. tree.mjs looks for --quick itself. */
+/** scripts/image has judged it. tree.mjs looks for --quick itself. */
 function readOrder(args) {
   const [flag, text] = [{ type: "boolean" }, { type: "string" }];
-  const known = { quick: flag, key: text, url: text, "update-lock": flag };
-  try {
-    const { values, positionals } = parseArgs({ args, options: known, allowPositionals: true });
-    const [board, ...others] = positionals;
-    if (values["update-lock"]) return args.length === 1 ? "lock" : undefined;
-    return boards.includes(board) && others.length === 0 ? { ...values, board } : undefined;
-  } catch {
-    return undefined;
-  }
+  const options = { quick: flag, key: text, url: text, "update-lock": flag };
+  const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+  return { ...values, board: positionals[0] };
 }
 
 function makeImage(board, key, address) {

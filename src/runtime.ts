@@ -41,7 +41,7 @@ const LOCK = "carpio";
 const ANSWER_MS = 1_000;
 
 const USUAL = "/run/carpio";
-/** On a board of an image the daemon may write to this part alone, and `carpio release` by hand reads it. */
+/** On a board of an image the daemon may write to this part alone. */
 const USUAL_OF_IMAGE = `${USUAL}/daemon`;
 
 /** What the daemon writes while it runs. */
@@ -51,7 +51,7 @@ export function runtimeDirectory(): string {
 
 /** Where the base and the system of a board leave word for carpio. */
 export function systemDirectory(): string {
-  return process.env["CARPIO_SYSTEM"] || given() || USUAL;
+  return given() ?? USUAL;
 }
 
 function given(): string | undefined {

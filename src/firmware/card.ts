@@ -27,7 +27,7 @@ export interface Card {
 export const USUAL_FOLDER = "/boot/carpio";
 /** Sectors of the card's, each as a file of the base's. */
 export const RECORDS = "/run/records";
-/** In the run-time directory: the letter of the slot that runs. */
+/** In the system's directory: the letter of the slot that runs. */
 const RUNNING = "slot";
 /** There until that slot has proven itself. */
 const TRIAL = "trial";
@@ -51,7 +51,8 @@ export function watchSlot(runtime: string = systemDirectory()): () => SlotSnapsh
   return () => (name === undefined ? null : { name, onTrial: existsSync(join(runtime, TRIAL)) });
 }
 
-function runningIn(runtime: string): SlotName | undefined {
+/** `undefined` where no base has started this system. */
+export function runningIn(runtime: string): SlotName | undefined {
   const letter = readWord(join(runtime, RUNNING));
   return SLOT_NAMES.find((name) => name === letter);
 }

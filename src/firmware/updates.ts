@@ -4,7 +4,7 @@
  * time, which the daemon has not. Two FIFOs lie between them; the service reads
  * a payload from one and says in the other how far it is, a line of JSON each time.
  */
-import { closeSync, constants, existsSync, openSync } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { Socket } from "node:net";
 import { join } from "node:path";
@@ -13,6 +13,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { systemReason } from "../config/text-file.js";
 import { systemDirectory } from "../runtime.js";
 import { UPDATE_SILENCE_MS, type UpdateSnapshot, type Updates } from "../status/update.js";
+import { runningIn } from "./card.js";
 import { MOST_BYTES } from "./payload.js";
 import { PAYLOADS, PROGRESS } from "./plan.js";
 import type { UpdateLine } from "./slot-commands.js";
@@ -34,7 +35,7 @@ export function openUpdates({
   runtime = systemDirectory(),
   silenceMs = UPDATE_SILENCE_MS,
 }: UpdatesOptions): Updates | undefined {
-  if (!existsSync(join(runtime, "slot"))) return undefined;
+  if (runningIn(runtime) === undefined) return undefined;
   let now: UpdateSnapshot = { state: "none" };
   let busy = false;
 
